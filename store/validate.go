@@ -1,0 +1,193 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of a client. With them its largest token stays below 8 KiB as a JWT, and below the 65,535 bytes
+// of a field as a [Record].
+const (
+	maxClientID    = 128  // bytes
+	maxClientName  = 200  // bytes
+	maxWords       = 2048 // bytes of all scopes, or all audiences, with a space between them
+	maxClientURIs  = 100  // redirect URIs, origins or resources
+	maxURIBytes    = 2048 // bytes of one of them
+	maxSecretCount = 2    // two overlap while one is rotated
+)
+
+// A FieldError is one fault of a client: what is wrong with which field.
+type FieldError struct {
+	Field   string // its name in JSON
+	Problem string
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
+
+// Validate says all that is wrong with a client that is to be registered, as
+// joined errors of type [*FieldError]; nil when nothing is. grants are the grant types that work.
+func (c *Client) Validate(grants []string) error {
+	v := validator{client: c}
+	v.identity()
+	v.authentication()
+	v.grants(grants)
+	v.tokens()
+	v.browser()
+	return errors.Join(v.faults...)
+}
+
+// A validator gathers the faults of a client.
+type validator struct {
+	client *Client
+	faults []error
+}
+
+// refuse adds a fault if there is one.
+func (v *validator) refuse(bad bool, field, format string, args ...any) {
+	if bad {
+		v.faults = append(v.faults, &FieldError{field, fmt.Sprintf(format, args...)})
+	}
+}
+
+// each adds a fault for every value of a list that is not right.
+func (v *validator) each(field string, list []string, right func(string) bool, problem string) {
+	for _, value := range list {
+		v.refuse(!right(value), field, "%.80q %s", value, problem)
+	}
+}
+
+func (v *validator) identity() {
+	c := v.client
+	v.refuse(len(c.ID) == 0 || len(c.ID) > maxClientID, "id", "must have 1 to %d characters", maxClientID)
+	// RFC 6749 A.1, without the space: it gets lost in lists and logs.
+	v.refuse(!isWord(c.ID, ""), "id", "must be of visible ASCII without spaces")
+	v.refuse(len(c.Name) > maxClientName, "name", "must have at most %d bytes", maxClientName)
+	v.refuse(!isText(c.Name), "name", "must be UTF-8 without control characters")
+}
+
+func (v *validator) authentication() {
+	c := v.client
+	switch c.AuthMethod {
+	case "", AuthBasic, AuthPost:
+		v.refuse(len(c.Secrets) == 0, "auth_method", "a client that authenticates needs a secret; without one it is %q", AuthNone)
+		v.refuse(len(c.Secrets) > maxSecretCount, "secrets", "must be at most %d", maxSecretCount)
+	case AuthNone:
+		v.refuse(len(c.Secrets) > 0, "secrets", "a client of the method %q has none", AuthNone)
+		v.refuse(c.Introspect == IntrospectAny, "introspect", "a client that does not authenticate sees no tokens of others (RFC 7662 §2.1)")
+	default:
+		v.refuse(true, "auth_method", "must be %s, %s or %s", AuthBasic, AuthPost, AuthNone)
+	}
+}
+
+func (v *validator) grants(known []string) {
+	c := v.client
+	v.each("grants", c.Grants, func(grant string) bool { return slices.Contains(known, grant) },
+		"is none of "+strings.Join(known, ", "))
+	v.refuse(c.Public() && c.MayUse("client_credentials"), "grants",
+		"client_credentials needs a client that authenticates (RFC 6749 §4.4)")
+}
+
+func (v *validator) tokens() {
+	c := v.client
+	v.each("scopes", c.Scopes, IsScope, "is no scope: visible ASCII without space, quote and backslash (RFC 6749 §3.3)")
+	v.refuse(joined(c.Scopes) > maxWords, "scopes", "must have at most %d bytes together", maxWords)
+	v.each("audiences", c.Audiences, IsResource, notResource)
+	v.refuse(joined(c.Audiences) > maxWords, "audiences", "must have at most %d bytes together", maxWords)
+	v.each("resources", c.Resources, IsResource, notResource)
+	v.count("resources", c.Resources)
+	v.refuse(!slices.Contains([]string{"", FormatOpaque, FormatJWT}, c.TokenFormat), "token_format", "must be %s or %s", FormatOpaque, FormatJWT)
+	v.refuse(!slices.Contains([]string{"", IntrospectOwn, IntrospectAny}, c.Introspect), "introspect", "must be %s or %s", IntrospectOwn, IntrospectAny)
+	v.refuse(c.AccessTTL < 0 || c.AccessTTL > int64(MaxTokenLife/time.Second), "access_ttl", "must be 1s to %s", MaxTokenLife)
+}
+
+const notResource = "is no resource: an absolute URI without fragment (RFC 8707 §2) or a name without spaces"
+
+func (v *validator) browser() {
+	c := v.client
+	v.each("redirect_uris", c.RedirectURIs, IsRedirectURI,
+		"is refused: https, http on a loopback address, or a private scheme with a dot; no fragment, user or wildcard")
+	v.count("redirect_uris", c.RedirectURIs)
+	v.each("origins", c.Origins, IsOrigin, "is no origin: scheme://host or scheme://host:port, as a browser sends it")
+	v.count("origins", c.Origins)
+}
+
+// count bounds a list of URIs.
+func (v *validator) count(field string, list []string) {
+	v.refuse(len(list) > maxClientURIs, field, "must be at most %d", maxClientURIs)
+	long := slices.ContainsFunc(list, func(uri string) bool { return len(uri) > maxURIBytes })
+	v.refuse(long, field, "must have at most %d bytes each", maxURIBytes)
+}
+
+// joined is the length of the words with a space between them.
+func joined(words []string) int { return len(strings.Join(words, " ")) }
+
+// isWord reports whether text is of visible ASCII without spaces and without the bytes in except.
+func isWord(text, except string) bool {
+	for i := range len(text) {
+		if text[i] < 0x21 || text[i] > 0x7e || strings.IndexByte(except, text[i]) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isText(text string) bool {
+	return utf8.ValidString(text) && strings.IndexFunc(text, unicode.IsControl) < 0
+}
+
+// IsScope reports whether text is a scope-token (RFC 6749 §3.3).
+func IsScope(text string) bool { return text != "" && isWord(text, `"\`) }
+
+// IsResource reports whether text can name a resource: an absolute URI without
+// fragment (RFC 8707 §2), or a plain name.
+func IsResource(text string) bool {
+	if text == "" || !isWord(text, `"\#`) {
+		return false
+	}
+	if !strings.Contains(text, ":") {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "")
+}
+
+// IsRedirectURI reports whether a browser may be sent to text: https anywhere, http on this very machine
+// (RFC 8252 §7.3), or a private-use scheme, which has a dot (§7.1) and so never is javascript or data. A
+// fragment (RFC 6749 §3.1.2), a user and a wildcard are refused.
+func IsRedirectURI(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || !isWord(text, `"\#<>`) || u.User != nil || strings.Contains(u.Host, "*") {
+		return false
+	}
+	switch {
+	case u.Scheme == "https":
+		return u.Hostname() != ""
+	case u.Scheme == "http":
+		return isLoopback(u.Hostname())
+	}
+	return strings.Contains(u.Scheme, ".")
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
+// IsOrigin reports whether text is an origin as browsers send it (RFC 6454 §6.2): lower case, no default port, nothing
+// behind the port. It is compared byte for byte, so every other spelling would never match.
+func IsOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || !isWord(text, `"\`) || u.Hostname() == "" || strings.Contains(u.Host, "*") {
+		return false
+	}
+	standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	return standard != "" && u.Port() != standard && !strings.HasSuffix(u.Host, ":") &&
+		text == u.Scheme+"://"+strings.ToLower(u.Host)
+}
