@@ -1,0 +1,88 @@
+package cache
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// redisPatience bounds a trip to Redis: a hung Redis must cost less than asking Postgres.
+const redisPatience = 50 * time.Millisecond
+
+// OpenRedis makes a client for one server (redis:// or rediss://), a Cluster
+// (redis+cluster://host:port?addr=host:port) or Sentinels
+// (redis+sentinel://host:port/db?master_name=name&addr=host:port; with TLS rediss+…). It does not connect.
+//
+// The options are not a matter of taste: with go-redis' defaults a command in flight on a
+// hung server ignores its context's deadline and takes ten seconds.
+func OpenRedis(url string) (redis.UniversalClient, error) {
+	options, err := parseRedisURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("redis url: %w", err)
+	}
+	options.ContextTimeoutEnabled = true
+	options.MaxRetries = -1
+	options.DialerRetries = 1
+	options.DialTimeout = 4 * redisPatience
+	options.ReadTimeout = redisPatience
+	options.WriteTimeout = redisPatience
+	options.PoolTimeout = redisPatience / 2
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewUniversalClient(options), nil
+}
+
+// CheckRedisURL says what is wrong with a URL for OpenRedis.
+func CheckRedisURL(url string) error {
+	_, err := parseRedisURL(url)
+	return err
+}
+
+// parseRedisURL reads what names and opens the servers; errors hold no password.
+func parseRedisURL(url string) (*redis.UniversalOptions, error) {
+	scheme, rest, _ := strings.Cut(url, "://")
+	transport, kind, _ := strings.Cut(scheme, "+")
+	plain := transport + "://" + rest
+	if transport != "redis" && transport != "rediss" {
+		return nil, fmt.Errorf("the scheme is none of redis, rediss, redis+cluster, redis+sentinel")
+	}
+	switch kind {
+	case "":
+		o, err := redis.ParseURL(plain)
+		if err != nil {
+			return nil, errRedisURL(err)
+		}
+		return &redis.UniversalOptions{Addrs: []string{o.Addr}, DB: o.DB,
+			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+	case "cluster":
+		o, err := redis.ParseClusterURL(plain)
+		if err != nil {
+			return nil, errRedisURL(err)
+		}
+		return &redis.UniversalOptions{Addrs: o.Addrs, IsClusterMode: true,
+			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+	case "sentinel":
+		o, err := redis.ParseFailoverURL(plain)
+		if err != nil {
+			return nil, errRedisURL(err)
+		}
+		if o.MasterName == "" {
+			return nil, fmt.Errorf("redis+sentinel needs ?master_name=")
+		}
+		return &redis.UniversalOptions{Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB,
+			SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+	}
+	return nil, fmt.Errorf("redis+%.20s is none of redis+cluster, redis+sentinel", kind)
+}
+
+// errRedisURL keeps the reason and drops the URL that net/url puts in front of it, which holds the password.
+func errRedisURL(err error) error {
+	text := err.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		text = text[at+2:]
+	}
+	return fmt.Errorf("not understood: %s", text)
+}
