@@ -49,12 +49,13 @@ func newL2(client redis.UniversalClient, seal Sealer, now func() int64, m *meter
 // up reports whether Redis may be asked.
 func (c *l2) up() bool { return c != nil && time.Now().UnixNano() >= c.paused.Load() }
 
-// note takes the outcome of a trip. A fault pauses the tier; an error that Redis itself
+// note takes the outcome of a trip. A fault pauses the tier until a trip succeeds or the pause is over; an error that Redis itself
 // answered (full, loading, read-only) does not: it can still be read.
 func (c *l2) note(err error) {
 	if err == nil {
 		if c.fault.Load() != nil {
 			c.fault.Store(nil)
+			c.paused.Store(0)
 		}
 		return
 	}
@@ -163,4 +164,21 @@ func (c *l2) write(rows []store.Token) {
 	}
 	_, err := pipe.Exec(ctx)
 	c.note(err)
+}
+
+// Peek is the record that Redis holds of a token, nil when it holds none that we sealed. It is for explaining to a
+// person, not for load.
+func Peek(ctx context.Context, client redis.UniversalClient, seal Sealer, key store.TokenKey) ([]byte, error) {
+	sealed, err := client.Get(ctx, redisKey(key.ID)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	record, err := seal.Open(nil, kindToken, key.ID, key.Expires, sealed)
+	if err != nil {
+		return nil, nil //nolint:nilerr // a value that does not open counts as none
+	}
+	return record, nil
 }

@@ -25,7 +25,7 @@ type Change struct {
 	Seq     Position `json:"-"`
 	Client  *Client  `json:"client,omitempty"`  // created or changed
 	Gone    string   `json:"gone,omitempty"`    // id of a client that was deleted
-	Keys    []Key    `json:"keys,omitempty"`    // created or changed
+	Keys    []Key    `json:"keys,omitempty"`    // created or changed; those that were reset come as retired
 	Denials []Denial `json:"denials,omitempty"` // at most MaxDenials
 	Cutoffs []Cutoff `json:"cutoffs,omitempty"`
 }

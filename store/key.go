@@ -55,7 +55,7 @@ const Alive = 30 * time.Second
 type Audit struct {
 	At     time.Time `json:"at"`
 	Actor  string    `json:"actor"`
-	Action string    `json:"action"` // "client.create", "client.update", "client.delete", "cutoff", "keys.add", "keys.seal", "keys.reset", "deny"
+	Action string    `json:"action"` // "client.create", "client.update", "client.delete", "cutoff", "keys.add", "keys.seal", "keys.reset", "deny", "rewrite"
 	Object string    `json:"object"` // what it was done to: a client id, "all", …
 	Before []byte    `json:"-"`      // JSON, masked; nil when there was nothing
 	After  []byte    `json:"-"`      // JSON, masked; nil when nothing is left

@@ -25,7 +25,7 @@ const (
 
 // A FieldError is one fault of a client: what is wrong with which field.
 type FieldError struct {
-	Field   string // its name in JSON
+	Field   string // its name in JSON; of a secret just that
 	Problem string
 }
 
@@ -77,9 +77,9 @@ func (v *validator) authentication() {
 	switch c.AuthMethod {
 	case "", AuthBasic, AuthPost:
 		v.refuse(len(c.Secrets) == 0, "auth_method", "a client that authenticates needs a secret; without one it is %q", AuthNone)
-		v.refuse(len(c.Secrets) > maxSecretCount, "secrets", "must be at most %d", maxSecretCount)
+		v.refuse(len(c.Secrets) > maxSecretCount, "secret", "must be at most %d", maxSecretCount)
 	case AuthNone:
-		v.refuse(len(c.Secrets) > 0, "secrets", "a client of the method %q has none", AuthNone)
+		v.refuse(len(c.Secrets) > 0, "secret", "a client of the method %q has none", AuthNone)
 		v.refuse(c.Introspect == IntrospectAny, "introspect", "a client that does not authenticate sees no tokens of others (RFC 7662 §2.1)")
 	default:
 		v.refuse(true, "auth_method", "must be %s, %s or %s", AuthBasic, AuthPost, AuthNone)

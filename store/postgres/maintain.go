@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"oauth2-server/store"
+)
+
+// maintainLock is the advisory lock of whoever maintains.
+const maintainLock = feedLock + 1
+
+// pruneRows bounds one deletion, so that none of them is long, and pruneRounds
+// their number: the rest is for the next time.
+const (
+	pruneRows   = 10_000
+	pruneRounds = 100
+)
+
+// The newest change stays: followers stand on it. Looking at the oldest rows
+// only keeps the search short when none is due.
+const sqlPruneChanges = `with oldest as (select seq, at from changes order by seq limit $1)
+	delete from changes where seq in (select seq from oldest where at < clock_timestamp() - interval '1 hour')
+	and seq < (select max(seq) from changes)`
+
+// Rows that a mutation holds are left for the next time.
+const sqlPruneDenials = `delete from denials where (kind, id) in (
+	select kind, id from denials where expires < clock_timestamp() order by expires limit $1 for update skip locked)`
+
+// Maintain makes the partitions that are due and drops those that are past,
+// and prunes changes, expired denials and dead replicas. One caller does it;
+// the others return at once. It waits for no lock longer than 100 ms, so no
+// reader or writer waits behind it; what it could not lock it does next time.
+func (db *DB) Maintain(ctx context.Context) error {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	return db.alone(ctx, queryMaintain, maintain)
+}
+
+func maintain(ctx context.Context, conn *pgx.Conn) error {
+	var mine bool
+	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(maintainLock)).Scan(&mine); err != nil || !mine {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "set lock_timeout = '100ms'"); err != nil {
+		return err
+	}
+	if err := turnPartitions(ctx, conn); err != nil {
+		return err
+	}
+	for _, sql := range []string{sqlPruneChanges, sqlPruneDenials} {
+		if err := prune(ctx, conn, sql); err != nil {
+			return err
+		}
+	}
+	_, err := conn.Exec(ctx, "delete from replicas where seen < clock_timestamp() - $1::interval", store.Alive)
+	if err != nil {
+		return fmt.Errorf("prune replicas: %w", err)
+	}
+	return nil
+}
+
+// prune repeats a bounded deletion until little is left.
+func prune(ctx context.Context, conn *pgx.Conn, sql string) error {
+	for range pruneRounds {
+		deleted, err := conn.Exec(ctx, sql, pruneRows)
+		if err != nil {
+			return fmt.Errorf("prune: %w", err)
+		}
+		if deleted.RowsAffected() < pruneRows {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+// Package storetest is the one definition of a store: what every database
+// below store must do, concurrent cases included.
+package storetest
+
+import (
+	"context"
+
+	"oauth2-server/store"
+)
+
+// Store is what both databases do. Every method may return an error that is
+// [store.ErrUnavailable]; the others each can return are named. ctx bounds the
+// wait on the client's side, also when the database hangs.
+type Store interface {
+	// InsertTokens makes rows durable, all or none of them: when it returns nil
+	// they survive kill -9. ErrUnavailable means that the outcome is unknown
+	// although it was tried once more; another error that a row was refused.
+	InsertTokens(ctx context.Context, rows []store.Token) error
+	// FindTokens calls found with i and the record for each key i that has a row, in any
+	// order, in one query. The record is valid only during the call.
+	FindTokens(ctx context.Context, keys []store.TokenKey, found func(i int, record []byte)) error
+
+	// Load hands out the whole state as changes, from one consistent snapshot, and
+	// the beat to follow from. The order is of no meaning. Denials that
+	// have expired by the store's clock are left out.
+	Load(ctx context.Context, apply func(*store.Change) error) (store.Beat, error)
+	// Poll hands out the changes after the cursor, in order, at most 1,000 of them, and the beat that
+	// they lead to. ErrNotFound: the row at the cursor is gone or carries another tag,
+	// so Load again. It asserts that it speaks to a primary.
+	Poll(ctx context.Context, from store.Cursor, apply func(*store.Change) error) (store.Beat, error)
+
+	// Deny adds denials, one change for all of them (at most store.MaxDenials). What is denied
+	// already stays as it is, and is no error.
+	Deny(ctx context.Context, denials []store.Denial) error
+	// CutOff kills what is below the number it returns: its own feed number.
+	CutOff(ctx context.Context, actor store.Actor, kind store.CutoffKind, name string) (store.Cutoff, error)
+	// Rewrite writes back what a lost history knew: it moves the feed's numbers past last, adds the
+	// denials, and the cut-offs with the numbers they have (the higher one wins).
+	Rewrite(ctx context.Context, actor store.Actor, last store.Position, denials []store.Denial, cutoffs []store.Cutoff) error
+
+	// CreateClient returns the client with version and times set. ErrConflict: the id is taken.
+	CreateClient(ctx context.Context, actor store.Actor, client store.Client) (store.Client, error)
+	// UpdateClient reads the client for update, lets change alter it, and stores it with the
+	// next version; an error of change is returned as it is. Disabling a client cuts it off in the same transaction. ErrNotFound.
+	UpdateClient(ctx context.Context, actor store.Actor, id string, change func(*store.Client) error) (store.Client, error)
+	// DeleteClient deletes the client and cuts it off, so that a later client of
+	// this id does not inherit its tokens. ErrNotFound.
+	DeleteClient(ctx context.Context, actor store.Actor, id string) error
+	Client(ctx context.Context, id string) (store.Client, error) // ErrNotFound
+	Clients(ctx context.Context) ([]store.Client, error)         // ordered by id
+
+	// AddKeys adds keys, all or none. ErrConflict: an (use, alg) would have two active or two next keys.
+	AddKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
+	// SealKey adds a seal to a key, beside those it has. ErrNotFound.
+	SealKey(ctx context.Context, actor store.Actor, id store.ID, fingerprint string, sealed []byte) error
+	// ResetKeys puts keys in the place of all there are, and cuts off everything, in one transaction.
+	ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
+	Keys(ctx context.Context) ([]store.Key, error) // ordered by creation
+
+	// Denied finds the denial of a thing, for explaining. ErrNotFound.
+	Denied(ctx context.Context, kind store.DenyKind, id store.ID) (store.Denial, error)
+	// Cutoffs lists the cut-offs, for explaining.
+	Cutoffs(ctx context.Context) ([]store.Cutoff, error)
+	// Audits lists the newest rows of the audit first.
+	Audits(ctx context.Context, limit int) ([]store.Audit, error)
+
+	// Register renews a replica. Replicas lists those renewed within store.Alive.
+	Register(ctx context.Context, replica store.Replica) error
+	Replicas(ctx context.Context) ([]store.Replica, error)
+
+	// Maintain does what is due: partitions ahead and behind, expired denials, old changes, dead replicas.
+	// Whichever replica gets there first does it. It never blocks readers or writers.
+	Maintain(ctx context.Context) error
+
+	Close()
+}
