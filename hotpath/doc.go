@@ -1,0 +1,14 @@
+// Package hotpath is bytes in, bytes out: the public listener, and the only
+// importer of fasthttp. What is right is decided in hotpath/oauth.
+//
+//	socket ─► edgeListener, fasthttp ─► edge: one strict filter        listener.go, edge.go
+//	                                     │ refused: JSON, closed
+//	                                     ▼
+//	       serve: route, method, exchange from its pool               server.go, routes.go
+//	         ├─ form, credentials                                     exchange.go, form.go, basic.go
+//	         ├─ handler: token, introspect, revoke, metadata, health  token.go, introspect.go, …
+//	         └─ error → status and body in one table; CORS; measures  errors.go, cors.go, metrics.go
+//
+// A handler returns an error and holds no line of what serve does for all. No
+// slice of a request outlives its handler.
+package hotpath

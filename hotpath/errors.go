@@ -1,0 +1,91 @@
+package hotpath
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"oauth2-server/hotpath/oauth"
+	"oauth2-server/hotpath/token"
+	"oauth2-server/store"
+)
+
+// statusOf is the only place where a refusal gets its HTTP status.
+var statusOf = [oauth.NumCodes]int{
+	oauth.InvalidRequest:         fasthttp.StatusBadRequest,
+	oauth.InvalidClient:          fasthttp.StatusUnauthorized, // RFC 6749 §5.2
+	oauth.InvalidGrant:           fasthttp.StatusBadRequest,
+	oauth.UnauthorizedClient:     fasthttp.StatusBadRequest,
+	oauth.UnsupportedGrantType:   fasthttp.StatusBadRequest,
+	oauth.InvalidScope:           fasthttp.StatusBadRequest,
+	oauth.InvalidTarget:          fasthttp.StatusBadRequest,
+	oauth.ServerError:            fasthttp.StatusInternalServerError,
+	oauth.TemporarilyUnavailable: fasthttp.StatusServiceUnavailable,
+}
+
+// Answers that are not the rules' but HTTP's.
+var (
+	errNoRoute = &oauth.Error{Code: oauth.InvalidRequest, Description: "there is nothing at this path"}
+	errMethod  = &oauth.Error{Code: oauth.InvalidRequest, Description: "this path does not take this method"}
+	errFault   = &oauth.Error{Code: oauth.ServerError, Description: "internal error"}
+	errBusy    = &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "try again in a moment"}
+)
+
+const (
+	challenge  = `Basic realm="oauth2-server", charset="UTF-8"`
+	retryAfter = "1" // seconds
+)
+
+// answerError writes what the client may read of err, and logs what it may not.
+func (s *Server) answerError(ctx *fasthttp.RequestCtx, x *exchange, id routeID, err error) {
+	refusal, ok := err.(*oauth.Error) // refusals come unwrapped
+	switch {
+	case ok:
+	case errors.Is(err, store.ErrUnavailable):
+		refusal = errBusy
+		s.logFault(id, err)
+	default:
+		refusal = errFault
+		s.logFault(id, err)
+	}
+	status := statusOf[refusal.Code]
+	switch refusal {
+	case errNoRoute:
+		status = fasthttp.StatusNotFound
+	case errMethod:
+		status = fasthttp.StatusMethodNotAllowed
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, routes[id].allow())
+	}
+	switch status {
+	case fasthttp.StatusUnauthorized:
+		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, challenge)
+	case fasthttp.StatusServiceUnavailable:
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	}
+	x.body = append(x.body[:0], `{"error":"`...)
+	x.body = append(x.body, refusal.Code.String()...)
+	x.body = append(x.body, `","error_description":`...)
+	x.body = token.AppendString(x.body, refusal.Description)
+	x.body = append(x.body, '}')
+	ctx.SetStatusCode(status)
+	s.writeJSON(ctx, x.body)
+}
+
+// logFault writes one line for a server's fault, one a second for each route at most: an outage is not a flood.
+func (s *Server) logFault(id routeID, err error) {
+	if held, ok := s.faults[id].pass(time.Now()); ok {
+		s.log.Error("request failed", slog.String("route", routes[id].path), slog.Any("err", err), slog.Int("unlogged", held))
+	}
+}
+
+// writeJSON answers with a body that no cache may keep (RFC 6749 §5.1).
+func (s *Server) writeJSON(ctx *fasthttp.RequestCtx, body []byte) {
+	h := &ctx.Response.Header
+	h.SetContentType("application/json")
+	h.Set(fasthttp.HeaderCacheControl, "no-store")
+	h.Set(fasthttp.HeaderPragma, "no-cache")
+	h.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
+	ctx.Response.SetBody(body)
+}

@@ -1,0 +1,132 @@
+package hotpath
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"oauth2-server/cache"
+	"oauth2-server/store"
+)
+
+var healthy = []byte(`{"status":"healthy","service":"oauth2-server"}`)
+
+// health serves GET /health: the process answers. It looks at nothing else.
+func (s *Server) health(ctx *fasthttp.RequestCtx, _ *exchange) error {
+	h := &ctx.Response.Header
+	h.SetContentType("application/json")
+	h.Set(fasthttp.HeaderCacheControl, "no-store")
+	ctx.Response.SetBodyRaw(healthy)
+	return nil
+}
+
+// A check is one part of readiness.
+type check struct {
+	Status string `json:"status"` // "ok", "degraded" or "failing"
+	Detail string `json:"detail,omitempty"`
+}
+
+const (
+	checkOK       = "ok"
+	checkDegraded = "degraded"
+	checkFailing  = "failing"
+)
+
+// readiness is the body of /ready.
+type readiness struct {
+	Status string           `json:"status"` // "ready" or "not ready"
+	Checks map[string]check `json:"checks"`
+}
+
+// details says what a failing part means and where to look. Error texts stay in the log: they name hosts and users.
+var details = map[string]string{
+	"dns":            "the host name of OAUTH2_DATABASE_URL does not resolve",
+	"connect":        "no connection to the database: it is down, unreachable or takes no more connections",
+	"authentication": "the database refuses the user or password of OAUTH2_DATABASE_URL",
+	"schema":         "the schema is missing or older than this binary: run oauth2-server migrate",
+	"primary":        "the database is a standby: OAUTH2_DATABASE_URL must lead to the primary",
+	"query":          "the database does not answer in time or reports an error: see the log",
+}
+
+// ready serves GET /ready: strict for people, with ?for=traffic for balancers: 200 as long as the fence lets this
+// replica answer, so that an outage of Postgres does not take away those that still can. It makes no I/O.
+func (s *Server) ready(ctx *fasthttp.RequestCtx, _ *exchange) error {
+	status := s.tier.Status()
+	answer := readiness{Status: "ready", Checks: s.checks(status)}
+	for _, c := range answer.Checks {
+		if c.Status == checkFailing {
+			answer.Status = "not ready"
+		}
+	}
+	if answer.Status != "ready" && !(s.forTraffic(ctx) && s.mayAnswer(status)) {
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("write readiness: %w", err)
+	}
+	s.writeJSON(ctx, body)
+	return nil
+}
+
+func (s *Server) forTraffic(ctx *fasthttp.RequestCtx) bool {
+	return string(ctx.URI().QueryArgs().Peek("for")) == "traffic"
+}
+
+// mayAnswer reports whether verdicts are given now.
+func (s *Server) mayAnswer(status cache.Status) bool {
+	return !s.draining.Load() && s.ring.Ready() == nil && status.Loaded &&
+		(!status.Stale || status.Age <= s.tier.StalenessMax())
+}
+
+// checks judges each part.
+func (s *Server) checks(status cache.Status) map[string]check {
+	checks := map[string]check{
+		"database": {Status: checkOK},
+		"keys":     {Status: checkOK},
+		"deny_set": {Status: checkOK},
+		"redis":    {Status: checkOK, Detail: status.Redis},
+	}
+	if fault := status.Fault; fault != nil {
+		checks["database"] = check{checkFailing, "see the part that fails"}
+		part := partOf(fault)
+		checks[part] = check{checkFailing, details[part]}
+	}
+	switch {
+	case !status.Loaded:
+		checks["deny_set"] = check{checkFailing, "clients, keys and denials are not loaded yet"}
+	case status.Stale:
+		detail := fmt.Sprintf("%s old; answers come from what is held for at most %s", status.Age.Round(time.Second), s.tier.StalenessMax())
+		checks["deny_set"] = check{checkFailing, detail}
+	}
+	if status.Loaded && s.ring.Ready() != nil {
+		checks["keys"] = check{checkFailing, "no key to sign with: see the log"}
+	}
+	if status.Redis == "down" {
+		checks["redis"] = check{checkDegraded, "down: look-ups that miss in process go to the database"}
+	}
+	if s.draining.Load() {
+		checks["process"] = check{checkFailing, "shutting down"}
+	}
+	return checks
+}
+
+// partOf is the part that a fault names, one of details.
+func partOf(fault error) string {
+	for err := fault; err != nil; {
+		if f, ok := err.(*store.Fault); ok {
+			if _, known := details[f.Part]; known {
+				return f.Part
+			}
+		}
+		wrapped, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			break
+		}
+		err = wrapped.Unwrap()
+	}
+	return "query"
+}

@@ -1,0 +1,72 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+
+	"oauth2-server/store"
+)
+
+// ErrSealed means that none of the given secrets opens a key. Its text names both ways out.
+var ErrSealed = errors.New(`no secret given opens it; give the old secret too, as "new,old" in OAUTH2_JWT_SECRET, ` +
+	"or run `oauth2-server keys reset`, which revokes everything")
+
+// errDamaged means that a seal of ours holds what it should not: the row was altered.
+var errDamaged = errors.New("is damaged")
+
+// A Seal is one to be added to a key.
+type Seal struct {
+	Key         store.ID
+	Fingerprint string // of the secret
+	Sealed      []byte
+}
+
+// Missing is the seals of the first secret that keys lack which another of the
+// secrets opens. With them the old secret can be dropped; the old seals stay,
+// so that replicas which have only the old secret keep working meanwhile.
+func Missing(keys []store.Key, secrets Secrets) []Seal {
+	var seals []Seal
+	for _, key := range keys {
+		name := secrets.all()[0].fingerprint
+		if key.Seals[name] != nil || key.State == store.KeyRetired {
+			continue
+		}
+		private, err := unseal(&key, secrets)
+		if err != nil {
+			continue // Apply reports it
+		}
+		seals = append(seals, Seal{Key: key.ID, Fingerprint: name, Sealed: seal(&key, secrets, private)})
+	}
+	return seals
+}
+
+// seal seals a private part under the first secret.
+func seal(key *store.Key, secrets Secrets, private []byte) []byte {
+	return secrets.all()[0].aead.Seal(nil, nil, private, identity(key))
+}
+
+// unseal opens the private part with the first secret that has a seal.
+func unseal(key *store.Key, secrets Secrets) ([]byte, error) {
+	for _, one := range secrets.all() {
+		sealed := key.Seals[one.fingerprint]
+		if sealed == nil {
+			continue
+		}
+		private, err := one.aead.Open(nil, nil, sealed, identity(key))
+		if err != nil {
+			return nil, fmt.Errorf("its seal of secret %s %w", one.fingerprint, errDamaged)
+		}
+		return private, nil
+	}
+	return nil, ErrSealed
+}
+
+// identity is what a seal is bound to: all of a key that never changes. A seal
+// moved to another row, or a row given another algorithm, does not open.
+func identity(key *store.Key) []byte {
+	b := append([]byte(nil), key.ID[:]...)
+	b = append(b, byte(key.Number))
+	b = append(b, key.Use...)
+	b = append(b, 0)
+	return append(b, key.Alg...)
+}

@@ -1,0 +1,54 @@
+package oauth
+
+// A Code is the error code of a refusal, as a client reads it.
+type Code uint8
+
+// The codes, each with the section that defines it.
+const (
+	InvalidRequest         Code = iota // RFC 6749 §5.2
+	InvalidClient                      // RFC 6749 §5.2
+	InvalidGrant                       // RFC 6749 §5.2
+	UnauthorizedClient                 // RFC 6749 §5.2
+	UnsupportedGrantType               // RFC 6749 §5.2
+	InvalidScope                       // RFC 6749 §5.2
+	InvalidTarget                      // RFC 8707 §2
+	ServerError                        // RFC 6749 §4.1.2.1
+	TemporarilyUnavailable             // RFC 6749 §4.1.2.1
+	NumCodes
+)
+
+var codeNames = [NumCodes]string{
+	InvalidRequest:         "invalid_request",
+	InvalidClient:          "invalid_client",
+	InvalidGrant:           "invalid_grant",
+	UnauthorizedClient:     "unauthorized_client",
+	UnsupportedGrantType:   "unsupported_grant_type",
+	InvalidScope:           "invalid_scope",
+	InvalidTarget:          "invalid_target",
+	ServerError:            "server_error",
+	TemporarilyUnavailable: "temporarily_unavailable",
+}
+
+func (c Code) String() string { return codeNames[c] }
+
+// An Error is a refusal. Its description keeps to the characters of RFC 6749
+// §5.2 (%x20-21, %x23-5B, %x5D-7E) and never repeats input.
+type Error struct {
+	Code        Code
+	Description string
+}
+
+func (e *Error) Error() string { return e.Code.String() + ": " + e.Description }
+
+// The refusals of the rules. One value each, so that refusing allocates nothing.
+var (
+	ErrClient       = &Error{InvalidClient, "client authentication failed"}
+	errPublicCaller = &Error{InvalidClient, "this endpoint needs a client that can authenticate"}
+	errNoGrantType  = &Error{InvalidRequest, "grant_type is missing"}
+	errGrantType    = &Error{UnsupportedGrantType, "this grant type is not supported"}
+	errGrantRefused = &Error{UnauthorizedClient, "the client is not registered for this grant type"}
+	errScope        = &Error{InvalidScope, "the scope is malformed or exceeds what the client is registered for"}
+	errTarget       = &Error{InvalidTarget, "the resource or audience is not one the client is registered for"}
+	errNoToken      = &Error{InvalidRequest, "token is missing"}
+	errForeignToken = &Error{UnauthorizedClient, "the token was issued to another client"}
+)

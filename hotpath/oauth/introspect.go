@@ -1,0 +1,97 @@
+package oauth
+
+import (
+	"bytes"
+	"strconv"
+
+	"oauth2-server/cache"
+	"oauth2-server/hotpath/token"
+	"oauth2-server/store"
+)
+
+// Introspect says whether the token is active for the caller (RFC 7662 §2.2). What is not: malformed, forged, expired, revoked,
+// unknown, or not the caller's to see; the answer is the same for all. [store.ErrUnavailable] when it cannot be known.
+func (s *Rules) Introspect(caller Caller, text []byte, t *Reading) (active bool, err error) {
+	if len(text) == 0 {
+		return false, errNoToken
+	}
+	alive, err := s.verdict(text, t)
+	return alive && maySee(caller.Client, &t.Record), err
+}
+
+// IntrospectMany is Introspect for many tokens, with one trip to each tier for
+// all of them. answer is called for each in order; t is valid only during the call.
+func (s *Rules) IntrospectMany(caller Caller, texts [][]byte, answer func(t *Reading, active bool)) error {
+	readings := make([]Reading, len(texts))
+	read := make([]bool, len(texts))
+	var keys []store.TokenKey
+	var asked []*Reading
+	waited := false // once for all of them
+	for i, text := range texts {
+		t := &readings[i]
+		t.waited = waited
+		if read[i] = s.read(text, t); read[i] && t.far {
+			keys, asked = append(keys, t.key), append(asked, t)
+		}
+		waited = t.waited
+	}
+	var damaged error
+	err := s.Tokens.FindMany(keys, func(i int, record []byte, tier cache.Tier) {
+		if asked[i].far = tier == cache.TierNone; asked[i].far {
+			return // still far: there is none
+		}
+		if err := asked[i].parse(bytes.Clone(record)); err != nil {
+			damaged = err
+		}
+	})
+	if err == nil {
+		err = damaged
+	}
+	if err != nil {
+		return err
+	}
+	return s.answerMany(caller, readings, read, answer)
+}
+
+func (s *Rules) answerMany(caller Caller, readings []Reading, read []bool, answer func(t *Reading, active bool)) error {
+	for i := range readings {
+		t := &readings[i]
+		active := read[i] && !t.far
+		if active {
+			alive, err := s.alive(&t.Record)
+			if err != nil {
+				return err
+			}
+			active = alive && maySee(caller.Client, &t.Record)
+		}
+		answer(t, active)
+	}
+	return nil
+}
+
+// Inactive is the whole answer about a token that is not active (RFC 7662 §2.2).
+const Inactive = `{"active":false}`
+
+// AppendJSON appends the answer about an active token to dst (RFC 7662 §2.2).
+func (t *Reading) AppendJSON(dst []byte, issuer string) []byte {
+	r := &t.Record
+	dst = append(dst, `{"active":true,"client_id":`...)
+	dst = token.AppendString(dst, r.Client)
+	dst = append(dst, `,"sub":`...)
+	dst = token.AppendString(dst, r.Subject)
+	if len(r.Scope) > 0 {
+		dst = append(dst, `,"scope":`...)
+		dst = token.AppendString(dst, r.Scope)
+	}
+	dst = append(dst, `,"aud":`...)
+	dst = token.AppendAudience(dst, r.Audience)
+	dst = append(dst, `,"iss":`...)
+	dst = token.AppendString(dst, issuer)
+	dst = append(dst, `,"token_type":"Bearer","exp":`...)
+	dst = strconv.AppendInt(dst, r.Expires, 10)
+	dst = append(dst, `,"iat":`...)
+	dst = strconv.AppendInt(dst, r.Issued, 10)
+	dst = append(dst, `,"jti":"`...)
+	dst = r.ID.Append(dst)
+	return append(dst, `"}`...)
+}

@@ -1,0 +1,157 @@
+package oauth
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"hash/maphash"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"oauth2-server/cache"
+	"oauth2-server/hotpath/token"
+	"oauth2-server/store"
+)
+
+// A Reading is a token on its way to a verdict. Its memory is reused: pass one in again.
+//
+//	read   well-formed and authentic, not expired      no I/O
+//	       the record: here, or found in the tiers
+//	judge  not denied, not cut off; may the caller see it?
+type Reading struct {
+	Record store.Record // valid until the reading is used again
+	bytes  []byte       // what Record's fields alias
+	far    bool         // an opaque token: its record must be found
+	key    store.TokenKey
+	waited bool              // a poll was awaited for the request already
+	digest [sha256.Size]byte // of a JWT's text; here, because it is passed through an interface
+}
+
+// read judges the text alone: is it one that we wrote, and not expired? Garbage costs no I/O (promise P6).
+func (s *Rules) read(text []byte, t *Reading) bool {
+	switch token.KindOf(text) {
+	case token.Access:
+		return s.readOpaque(text, t)
+	case token.JWT:
+		return s.readJWT(text, t)
+	default:
+		return false
+	}
+}
+
+func (s *Rules) readOpaque(text []byte, t *Reading) bool {
+	opaque, err := token.ParseOpaque(s.Ring, token.Access, text)
+	if errors.Is(err, token.ErrUnknownKey) && s.awaitKey(opaque.Key, t) {
+		opaque, err = token.ParseOpaque(s.Ring, token.Access, text)
+	}
+	if err != nil {
+		return false
+	}
+	t.far, t.key = true, store.TokenKey{ID: opaque.ID, Expires: opaque.Expires}
+	return opaque.Expires > s.now()
+}
+
+// readJWT takes a JWT that was verified before from memory, as long as its key is in the ring.
+func (s *Rules) readJWT(text []byte, t *Reading) bool {
+	t.far, t.digest = false, sha256.Sum256(text)
+	if header, _, _ := bytes.Cut(text, dot); s.Ring.Verifier(header) == nil {
+		if !s.awaitKey(byte(maphash.Bytes(seed, header)), t) {
+			return false
+		}
+	} else if record, ok := s.Tokens.Remembered(t.bytes, &t.digest); ok && t.parse(record) == nil {
+		return t.Record.Expires > s.now()
+	}
+	if token.ParseJWT(s.Ring, s.Issuer, text, &t.Record) != nil || t.Record.Expires <= s.now() {
+		return false
+	}
+	t.bytes = t.Record.Append(t.bytes[:0])
+	s.Tokens.Remember(&t.digest, t.bytes)
+	return true
+}
+
+var (
+	dot  = []byte(".")
+	seed = maphash.MakeSeed()
+)
+
+// parse takes the bytes of a record that was found.
+func (t *Reading) parse(record []byte) error {
+	t.bytes = record
+	return t.Record.Parse(record)
+}
+
+// find fetches the record of an opaque token. It reports false when there is none.
+func (s *Rules) find(t *Reading) (bool, error) {
+	record, tier, err := s.Tokens.Find(t.bytes, t.key)
+	if err != nil || tier == cache.TierNone {
+		return false, err
+	}
+	return true, t.parse(record)
+}
+
+// alive is the verdict on a record that was found: not denied and not cut off, as far as the fence vouches. The
+// fence comes after the record was found, however long that took.
+func (s *Rules) alive(r *store.Record) (bool, error) {
+	if err := s.Clients.Fresh(); err != nil {
+		return false, err
+	}
+	return !s.Tokens.Dead(r), nil
+}
+
+// verdict reads a token, finds its record and says whether it is alive. It is
+// the only way to a verdict: introspection, revocation and whatever comes ask it.
+func (s *Rules) verdict(text []byte, t *Reading) (bool, error) {
+	t.waited = false
+	if !s.read(text, t) {
+		return false, nil
+	}
+	if t.far {
+		if found, err := s.find(t); !found || err != nil {
+			return false, err
+		}
+	}
+	return s.alive(&t.Record)
+}
+
+// maySee reports whether the caller may learn of the token (RFC 7662 §2.1, §4): it was issued to the caller, or for a
+// resource that the caller is, or the caller may see all.
+func maySee(caller *store.Client, r *store.Record) bool {
+	if caller.Introspect == store.IntrospectAny || string(r.Client) == caller.ID {
+		return true
+	}
+	if len(caller.Resources) == 0 {
+		return false
+	}
+	for audience := range bytes.SplitSeq(r.Audience, space) {
+		if slices.ContainsFunc(caller.Resources, func(own string) bool { return own == string(audience) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// unknownKeys remembers when a token last named a key that is not known, by
+// the key's number or a byte of its header's hash.
+type unknownKeys [256]atomic.Int64 // store's clock, nanoseconds
+
+const (
+	keyWait  = int64(100 * time.Millisecond) // two polls
+	keyQuiet = int64(time.Second)
+)
+
+// awaitKey waits for a poll, which brings a key that was made a moment ago. A flood of unknown keys waits for nothing: a number is awaited during
+// one poll in a second, by all who ask meanwhile, and a request waits once. No I/O is made for it.
+func (s *Rules) awaitKey(number byte, t *Reading) bool {
+	now, slot := s.Tokens.Now(), &s.unknown[number]
+	first := slot.Load()
+	if t.waited || now-first > keyWait && now-first < keyQuiet {
+		return false
+	}
+	if now-first >= keyQuiet {
+		slot.CompareAndSwap(first, now)
+	}
+	t.waited = true
+	s.Tokens.AwaitPoll()
+	return true
+}

@@ -1,0 +1,124 @@
+package hotpath
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
+
+	"oauth2-server/cache"
+	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/oauth"
+)
+
+// Options of a [Server].
+type Options struct {
+	Rules   *oauth.Rules // required
+	Tier    *cache.Cache // required
+	Ring    *keys.Ring   // required
+	Metrics *metrics.Set // required
+	Log     *slog.Logger // required
+	Limits  Limits
+	Origins []string    // web origins that may read the answers of the token and revocation endpoints
+	TLS     *tls.Config // nil: plain HTTP
+}
+
+// A Server is the public listener.
+type Server struct {
+	rules        *oauth.Rules
+	tier         *cache.Cache
+	ring         *keys.Ring
+	metrics      *meters
+	log          *slog.Logger
+	limits       Limits
+	origins      []string
+	tls          *tls.Config
+	discovery    document
+	insertedPath string // of RFC 8414 §3.1, for an issuer with a path
+
+	server    *fasthttp.Server
+	exchanges sync.Pool
+	faults    [numRoutes]throttle
+	draining  atomic.Bool
+}
+
+// New makes a server. It listens once Serve is called.
+func New(options Options) (*Server, error) {
+	issuer, err := url.Parse(options.Rules.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	s := &Server{
+		rules: options.Rules, tier: options.Tier, ring: options.Ring, log: options.Log,
+		metrics: newMeters(options.Metrics), limits: options.Limits, origins: options.Origins, tls: options.TLS,
+		discovery:    newMetadata(options.Rules.Issuer),
+		insertedPath: routes[routeServerMetadata].path + issuer.Path,
+	}
+	s.exchanges.New = func() any { return new(exchange) }
+	s.server = newFastServer(s.serve, s.limits, s.log, s.refused)
+	return s, nil
+}
+
+// Serve answers requests on the listener until Shutdown, and closes it.
+func (s *Server) Serve(listener net.Listener) error {
+	var edge net.Listener = newEdgeListener(listener, s.limits, s.tls != nil, s.refused)
+	if s.tls != nil {
+		edge = tls.NewListener(edge, s.tls) // outermost, so that the library sees that it is TLS
+	}
+	if err := s.server.Serve(edge); err != nil {
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// Drain makes /ready say that this replica goes away. It still answers.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Shutdown closes the listener, lets requests under way finish and closes their
+// connections; it gives up when ctx is done.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Drain()
+	return s.server.ShutdownWithContext(ctx)
+}
+
+// serve is the one wrapper of every handler.
+func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+	begin := time.Now()
+	id := s.routeOf(ctx.Path())
+	x := s.exchanges.Get().(*exchange)
+	if err := s.dispatch(ctx, x, id); err != nil {
+		s.answerError(ctx, x, id, err)
+	}
+	if routes[id].cors != corsNobody && !ctx.IsOptions() {
+		s.allowOrigin(ctx, routes[id].cors, x.credentials.ID)
+	}
+	x.reset()
+	s.exchanges.Put(x)
+	s.metrics.observe(id, ctx.Method(), ctx.Response.StatusCode(), time.Since(begin))
+}
+
+// dispatch calls the handler of the route, if it takes the method.
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx, x *exchange, id routeID) error {
+	r := &routes[id]
+	switch {
+	case r.handle == nil:
+		return errNoRoute
+	case ctx.IsOptions():
+		s.preflight(ctx, r)
+		return nil
+	case !r.allows(ctx.Method()):
+		return errMethod
+	}
+	return r.handle(s, ctx, x)
+}
+
+// refused counts a request that the edge answered itself.
+func (s *Server) refused(status int) { s.metrics.observe(routeEdge, nil, status, 0) }
