@@ -101,3 +101,9 @@ func lost(err error) bool {
 	refusal, ok := errors.AsType[*pgconn.PgError](err)
 	return !ok || strings.HasPrefix(refusal.Code, "57P") // an administrator or a crash ended the connection
 }
+
+// busy reports whether a lock was not to be had in time.
+func busy(err error) bool {
+	refusal, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refusal.Code == "55P03" // lock_not_available
+}

@@ -2,17 +2,15 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
 	day          = 24 * time.Hour
-	daysAhead    = 3   // partitions beyond today's; MaxTokenLife needs one
+	daysAhead    = 3   // partitions beyond today's; store.MaxTokenLife needs one, the others are for days without maintenance
 	keepPast     = day // how long a partition outlives its last token
 	partitionTag = "20060102"
 )
@@ -129,10 +127,4 @@ func drop(ctx context.Context, conn *pgx.Conn, p partition) error {
 		}
 	}
 	return nil
-}
-
-// busy reports whether a lock was not to be had in time.
-func busy(err error) bool {
-	refusal, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && refusal.Code == "55P03" // lock_not_available
 }

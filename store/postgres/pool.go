@@ -107,7 +107,7 @@ func (p *pool) give(place *place) {
 // connect makes sure that the place has a connection that looks alive.
 func (p *pool) connect(ctx context.Context, place *place) error {
 	now := time.Now()
-	if place.conn != nil && now.After(place.expires) {
+	if place.conn != nil && (now.After(place.expires) || hungUp(place.conn.PgConn().Conn())) {
 		p.drop(place)
 	}
 	if place.conn != nil && now.Sub(place.used) > pingAfter && place.conn.Ping(ctx) != nil {

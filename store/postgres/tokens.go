@@ -3,16 +3,11 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"oauth2-server/store"
 )
-
-// MaxTokenLife is how far ahead of Postgres' clock a token may expire:
-// partitions are made days ahead, so that a day without maintenance stops nothing.
-const MaxTokenLife = 24 * time.Hour
 
 const (
 	sqlInsert      = "insert into tokens (id, expires, record) select id, expires, record from unnest($1::uuid[], $2::timestamptz[], $3::bytea[]) as t (id, expires, record)"
