@@ -166,10 +166,10 @@ func IsRedirectURI(text string) bool {
 	if err != nil || !isWord(text, `"\#<>`) || u.User != nil || strings.Contains(u.Host, "*") {
 		return false
 	}
-	switch {
-	case u.Scheme == "https":
+	switch u.Scheme {
+	case "https":
 		return u.Hostname() != ""
-	case u.Scheme == "http":
+	case "http":
 		return isLoopback(u.Hostname())
 	}
 	return strings.Contains(u.Scheme, ".")

@@ -114,7 +114,7 @@ func TestCheckSecret(t *testing.T) {
 	if err := CheckSecret(NewSecret()); err != nil {
 		t.Errorf("a generated secret: got %v, want nil", err)
 	}
-	if NewSecret() == NewSecret() {
+	if one, other := NewSecret(), NewSecret(); one == other {
 		t.Error("two generated secrets are alike")
 	}
 	abc := "abcdefghijklmnopqrstuvwxyz"

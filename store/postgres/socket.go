@@ -22,11 +22,12 @@ func hungUp(conn net.Conn) bool {
 		return true
 	}
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Control and not Read: after a slow write pgx leaves a goroutine reading on the idle connection, and Read would
+	// wait for its lock, which it gives up when the next answer comes: never.
+	err = raw.Control(func(fd uintptr) {
 		var peek [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), peek[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = errors.Is(err, syscall.EAGAIN)
-		return true // do not wait for more
 	})
 	return err != nil || !quiet
 }
