@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"oauth2-server/cache"
+	"oauth2-server/hotpath/keys"
+	"oauth2-server/store"
+	"oauth2-server/store/migrations"
+	"oauth2-server/store/postgres"
+	"oauth2-server/store/sqlite"
+)
+
+// database is what the commands do with a store; storetest.Store says what each method promises.
+type database interface {
+	cache.Store
+	keys.Store
+	ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
+	CutOff(ctx context.Context, actor store.Actor, kind store.CutoffKind, name string) (store.Cutoff, error)
+	CreateClient(ctx context.Context, actor store.Actor, client store.Client) (store.Client, error)
+	UpdateClient(ctx context.Context, actor store.Actor, id string, change func(*store.Client) error) (store.Client, error)
+	DeleteClient(ctx context.Context, actor store.Actor, id string) error
+	Client(ctx context.Context, id string) (store.Client, error)
+	Clients(ctx context.Context) ([]store.Client, error)
+	Denied(ctx context.Context, kind store.DenyKind, id store.ID) (store.Denial, error)
+	Cutoffs(ctx context.Context) ([]store.Cutoff, error)
+	Replicas(ctx context.Context) ([]store.Replica, error)
+	Migrate(ctx context.Context) ([]migrations.Migration, error)
+	MigrationStatus(ctx context.Context) ([]migrations.Status, error)
+	Close()
+}
+
+// openDatabase opens the store. Only serve and migrate create an embedded one.
+// observe, which may be nil, is told of each query.
+func openDatabase(c *Config, create bool, observe func(query string, d time.Duration, err error)) (database, error) {
+	if c.postgres() {
+		db, err := postgres.Open(postgres.Options{URL: string(c.DatabaseURL), ReadConns: c.ReadConns, Version: version(), Observe: observe})
+		if err != nil {
+			return nil, fmt.Errorf("OAUTH2_DATABASE_URL: %w", err)
+		}
+		return db, nil
+	}
+	db, err := sqlite.Open(sqlite.Options{Path: c.fileName, Create: create, Version: version(), Observe: observe})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oauth2-server/store"
+)
+
+// A revocation is what the flags of revoke ask for.
+type revocation struct {
+	token, client, subject string
+	all, yes               bool
+}
+
+func newRevokeCommand(environ []string) *cobra.Command {
+	var r revocation
+	command := &cobra.Command{
+		Use:   "revoke --token TOKEN | --client ID | --subject NAME | --all",
+		Short: "Revoke one token, or those of a client, of a subject, or all",
+		Long: "Revoke one token, or all that were issued up to now to a client, for a subject, or at all. What is issued\n" +
+			"afterwards is not concerned. Running replicas follow within a second.",
+		Args: cobra.NoArgs,
+	}
+	command.RunE = withStore(environ, func(ctx context.Context, j *job, _ []string) error {
+		return r.run(ctx, j, command.ErrOrStderr())
+	})
+	flags := command.Flags()
+	flags.StringVar(&r.token, "token", "", "text of an access token, - reads it from standard input")
+	flags.StringVar(&r.client, "client", "", "id of a client")
+	flags.StringVar(&r.subject, "subject", "", "subject of tokens")
+	flags.BoolVar(&r.all, "all", false, "all tokens")
+	flags.BoolVar(&r.yes, "yes", false, "confirm --all beforehand")
+	command.MarkFlagsOneRequired("token", "client", "subject", "all")
+	command.MarkFlagsMutuallyExclusive("token", "client", "subject", "all")
+	return command
+}
+
+func (r *revocation) run(ctx context.Context, j *job, w io.Writer) error {
+	switch {
+	case r.token != "":
+		return revokeToken(ctx, j, r.token)
+	case r.client != "":
+		// A mistyped id would be cut off without a word.
+		if _, err := j.db.Client(ctx, r.client); err != nil {
+			return about(r.client, err)
+		}
+		return cutOff(ctx, j, store.CutClient, r.client)
+	case r.subject != "":
+		return cutOff(ctx, j, store.CutSubject, r.subject)
+	case r.all:
+		if err := j.confirm(r.yes, "Every token of every client will be revoked.", w); err != nil {
+			return err
+		}
+		return cutOff(ctx, j, store.CutAll, "")
+	}
+	return errors.New("nothing to revoke: the flag has no value")
+}
+
+func cutOff(ctx context.Context, j *job, kind store.CutoffKind, name string) error {
+	cut, err := j.db.CutOff(ctx, j.actor, kind, name)
+	if err != nil {
+		return err
+	}
+	return j.show(cut, func() string {
+		return fmt.Sprintf("All tokens%s issued up to now are revoked (change %d); every replica follows within a second.", cutTarget(&cut), cut.Number)
+	})
+}
+
+// revoked is what was done to one token.
+type revoked struct {
+	ID      string    `json:"id"`
+	Client  string    `json:"client_id"`
+	Expires time.Time `json:"expires"`
+}
+
+// revokeToken ends one token. It must be authentic and alive, so that a mistake is noticed.
+func revokeToken(ctx context.Context, j *job, given string) error {
+	text, err := readInput(given, j.in)
+	if err != nil {
+		return err
+	}
+	if _, err := store.ParseID(text); err == nil {
+		return errors.New("give the text of the token: its id alone does not say when it expires, without which replicas do not find the denial (--client and --subject need no token)")
+	}
+	e, done, err := j.explainer(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	told, err := e.explain([]byte(text))
+	if err != nil {
+		return fmt.Errorf("it cannot be told whether the token is active: %w", err)
+	}
+	if !told.Active {
+		return fmt.Errorf("nothing to revoke: the token is not active: %s", told.Cause)
+	}
+	denial := store.Denial{Kind: store.DenyToken, ID: e.seen.ID, Expires: e.seen.Expires, Actor: j.actor.String()}
+	if err := j.db.Deny(ctx, []store.Denial{denial}); err != nil {
+		return err
+	}
+	return j.show(revoked{told.ID, told.Client, *told.Expires}, func() string {
+		return fmt.Sprintf("Token %s of client %q is revoked; every replica follows within a second.", told.ID, told.Client)
+	})
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// execute runs the command line and returns its exit status.
+func execute(ctx context.Context, root *cobra.Command) int {
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errInactive) { // which the command has told
+		fmt.Fprintln(root.ErrOrStderr(), "oauth2-server:", err)
+	}
+	return exitStatus(err)
+}
+
+// newRootCommand is the command line. environ is the environment, as "NAME=value".
+func newRootCommand(environ []string) *cobra.Command {
+	root := newGroup("oauth2-server", "A high-throughput OAuth 2 token server",
+		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newTokenCommand(environ),
+		newRevokeCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
+		newVersionCommand())
+	root.SilenceUsage, root.SilenceErrors = true, true
+	root.PersistentFlags().Bool("json", false, "print JSON")
+	return root
+}
+
+// newGroup is a command that only holds others. An argument that is none of them is not repeated: it may be a
+// token whose command was forgotten.
+func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(command *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("no such command; %q lists those there are", command.CommandPath()+" --help")
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
+func newServeCommand(environ []string) *cobra.Command {
+	demo := false
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long:  "Run the server. Without any variable it keeps its data in ./oauth2.db and listens on 127.0.0.1:8080.",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := loadConfig(environ)
+			if err != nil {
+				return configError(err)
+			}
+			h := hooks{log: newLog(config, command.ErrOrStderr())}
+			if demo {
+				h.started = func(r *running) error { return startDemo(command.Context(), r, command.OutOrStdout()) }
+			}
+			return run(command.Context(), config, h)
+		},
+	}
+	command.Flags().BoolVar(&demo, "demo", false, "create a demo client at first start, and print how to use it")
+	return command
+}
+
+// newLog writes JSON lines.
+func newLog(c *Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo // loadConfig has refused it
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			build := readBuild()
+			return newOutput(command).show(build, func() string {
+				return fmt.Sprintf("oauth2-server %s (%s, %s)", build.Version, build.Revision, build.Go)
+			})
+		},
+	}
+}
+
+// build is what the binary knows of its making.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Go       string `json:"go"`
+}
+
+// readBuild reads the build information that the Go tool writes into every binary.
+func readBuild() build {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return build{Version: "unknown", Revision: "unknown"}
+	}
+	b := build{Version: info.Main.Version, Go: info.GoVersion}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			b.Revision = setting.Value
+		}
+	}
+	b.Revision = cmp.Or(b.Revision, "no revision")
+	return b
+}
+
+func version() string { return readBuild().Version }
+
+var (
+	// errConfig marks faults of the configuration.
+	errConfig = errors.New("the configuration is refused")
+	// errInactive is the outcome of explaining a token that is not active.
+	errInactive = errors.New("the token is not active")
+)
+
+func configError(err error) error { return fmt.Errorf("%w:\n%w", errConfig, err) }
+
+// exitStatus: 0 done, 1 failed, 2 the configuration is refused, 3 the explained token is not active.
+func exitStatus(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errConfig):
+		return 2
+	case errors.Is(err, errInactive):
+		return 3
+	}
+	return 1
+}
