@@ -138,10 +138,10 @@ func (f *feed) note(err error) {
 	if err != nil {
 		text = err.Error()
 	}
-	switch {
-	case text == f.logged:
+	switch text {
+	case f.logged:
 		return
-	case text == "":
+	case "":
 		f.log.Info("following the store again", "position", f.cursor.Seq)
 	default:
 		f.log.Error("cannot follow the store", "err", text)

@@ -228,6 +228,18 @@ func TestRestoredDatabaseLosesNoDenial(t *testing.T) {
 	})
 }
 
+// A denial that is made here while everything is loaded anew holds, although the load began before it.
+func TestDenialDuringALoadHolds(t *testing.T) {
+	s := newState(func([]store.Key, bool) {})
+	loaded, d := newWhole(), denial()
+	s.deny(d)
+	s.cutoffs.add(store.Cutoff{Kind: store.CutAll, Number: 7})
+	s.exchange(loaded, 9, time.Now().Unix())
+	if !s.denials.Load().has(d) || !s.cutoffs.kill(&store.Record{Position: 6}) {
+		t.Fatal("what was dead here is alive after the exchange")
+	}
+}
+
 // A cut-off that was made after a restore under a number that the old history had used hits the old history's tokens.
 func TestCutoffOfTheRestoredHistoryHitsWhatWasIssuedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,21 @@ func (f *fence) age() time.Duration {
 		return time.Duration(1<<63 - 1)
 	}
 	return time.Since(f.origin) - time.Duration(beat)
+}
+
+// begun waits for the first good poll: before it there is no age to tell. False: ctx ended first.
+func (f *fence) begun(ctx context.Context) bool {
+	for {
+		ended := f.next()
+		if f.beat.Load() != 0 {
+			return true
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // pass records a poll that began then and succeeded.

@@ -88,10 +88,10 @@ func (c *l2) find(ctx context.Context, lookups []*lookup) {
 		if answer == nil {
 			continue
 		}
-		switch sealed, err := answer.Bytes(); err {
-		case nil:
+		switch sealed, err := answer.Bytes(); {
+		case err == nil:
 			c.open(lookups[i], sealed)
-		case redis.Nil:
+		case errors.Is(err, redis.Nil):
 		default:
 			fault = err
 		}

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,8 +33,18 @@ func OpenRedis(url string) (redis.UniversalClient, error) {
 	options.WriteTimeout = redisPatience
 	options.PoolTimeout = redisPatience / 2
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	redis.SetLogger(silence{})
 	return redis.NewUniversalClient(options), nil
 }
+
+// silence drops what go-redis would print to stderr: plain lines amid our JSON, as many as an outage makes
+// of them. An outage of Redis is told by our metrics and by /ready.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// errRedisURL does not wrap the parser's error, which can quote a part of the password.
+var errRedisURL = errors.New("it is not like redis://user:password@host:port/0, or an option behind ? is unknown")
 
 // CheckRedisURL says what is wrong with a URL for OpenRedis.
 func CheckRedisURL(url string) error {
@@ -52,37 +64,34 @@ func parseRedisURL(url string) (*redis.UniversalOptions, error) {
 	case "":
 		o, err := redis.ParseURL(plain)
 		if err != nil {
-			return nil, errRedisURL(err)
+			return nil, errRedisURL
 		}
-		return &redis.UniversalOptions{Addrs: []string{o.Addr}, DB: o.DB,
-			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+		return &redis.UniversalOptions{
+			Addrs: []string{o.Addr}, DB: o.DB,
+			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		}, nil
 	case "cluster":
 		o, err := redis.ParseClusterURL(plain)
 		if err != nil {
-			return nil, errRedisURL(err)
+			return nil, errRedisURL
 		}
-		return &redis.UniversalOptions{Addrs: o.Addrs, IsClusterMode: true,
-			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+		return &redis.UniversalOptions{
+			Addrs: o.Addrs, IsClusterMode: true,
+			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		}, nil
 	case "sentinel":
 		o, err := redis.ParseFailoverURL(plain)
 		if err != nil {
-			return nil, errRedisURL(err)
+			return nil, errRedisURL
 		}
 		if o.MasterName == "" {
 			return nil, fmt.Errorf("redis+sentinel needs ?master_name=")
 		}
-		return &redis.UniversalOptions{Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB,
+		return &redis.UniversalOptions{
+			Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB,
 			SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
-			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+			Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		}, nil
 	}
 	return nil, fmt.Errorf("redis+%.20s is none of redis+cluster, redis+sentinel", kind)
-}
-
-// errRedisURL keeps the reason and drops the URL that net/url puts in front of it, which holds the password.
-func errRedisURL(err error) error {
-	text := err.Error()
-	if at := strings.LastIndex(text, ": "); at >= 0 {
-		text = text[at+2:]
-	}
-	return fmt.Errorf("not understood: %s", text)
 }

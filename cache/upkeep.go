@@ -23,6 +23,9 @@ type UpkeepStore interface {
 // upkeep renews the replica's registration, does what the store has due, and
 // forgets expired denials. None of it is waited for by a request.
 func (c *Cache) upkeep(ctx context.Context) error {
+	if !c.fence.begun(ctx) {
+		return nil
+	}
 	c.register(ctx)
 	c.maintain(ctx)
 	register := time.NewTicker(registerEvery)

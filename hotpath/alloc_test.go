@@ -20,8 +20,10 @@ type noStore struct{ oauth.Tokens }
 func (noStore) Put(store.Token) error { return nil }
 
 func withoutStore(o *Options) {
-	o.Rules = oauth.New(oauth.Options{Issuer: issuer, Clients: o.Tier, Tokens: noStore{o.Tier}, Ring: o.Ring,
-		AccessTTL: time.Hour, Format: store.FormatOpaque})
+	o.Rules = oauth.New(oauth.Options{
+		Issuer: issuer, Clients: o.Tier, Tokens: noStore{o.Tier}, Ring: o.Ring,
+		AccessTTL: time.Hour, Format: store.FormatOpaque,
+	})
 }
 
 // request is a request as it arrives from the library.

@@ -226,12 +226,12 @@ func afterAuthority(target, host []byte) []byte {
 // the letters that no name in use has (percent-encoding, sub-delimiters) are
 // left out.
 func isHost(host []byte) bool {
-	name, port := host, []byte(nil)
+	name := host
 	if i := bytes.LastIndexByte(host, ':'); i >= 0 && host[len(host)-1] != ']' {
-		name, port = host[:i], host[i+1:]
-		if !isPort(port) {
+		if !isPort(host[i+1:]) {
 			return false
 		}
+		name = host[:i]
 	}
 	kind := kindHost
 	if len(name) > 2 && name[0] == '[' && name[len(name)-1] == ']' {

@@ -133,6 +133,7 @@ func receive(t *testing.T, r *bufio.Reader, method string) answered {
 	if err != nil {
 		t.Fatalf("read response: %v", err)
 	}
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatalf("read body: %v", err)

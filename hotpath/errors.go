@@ -40,7 +40,7 @@ const (
 
 // answerError writes what the client may read of err, and logs what it may not.
 func (s *Server) answerError(ctx *fasthttp.RequestCtx, x *exchange, id routeID, err error) {
-	refusal, ok := err.(*oauth.Error) // refusals come unwrapped
+	refusal, ok := errors.AsType[*oauth.Error](err)
 	switch {
 	case ok:
 	case errors.Is(err, store.ErrUnavailable):

@@ -111,8 +111,10 @@ func TestFormWipeLeavesNoSecret(t *testing.T) {
 
 func TestFormErrorsMayBeDescriptions(t *testing.T) { // RFC 6749 §5.2
 	var f form
-	for _, err := range []error{errFormType, errFormEncoding, errFormText, errFormRepeated, errFormTooMany,
-		errBasicAbsent, errBasicScheme, errBasicMalformed, errLinesTooMany, new(tokenLines).parse([]byte("x")), f.parse([]byte("%"))} {
+	for _, err := range []error{
+		errFormType, errFormEncoding, errFormText, errFormRepeated, errFormTooMany,
+		errBasicAbsent, errBasicScheme, errBasicMalformed, errLinesTooMany, new(tokenLines).parse([]byte("x")), f.parse([]byte("%")),
+	} {
 		for _, b := range []byte(err.Error()) {
 			if b < 0x20 || b > 0x7e || b == '"' || b == '\\' {
 				t.Errorf("%q has %q", err, b)

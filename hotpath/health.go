@@ -2,6 +2,7 @@ package hotpath
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -60,7 +61,7 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx, _ *exchange) error {
 			answer.Status = "not ready"
 		}
 	}
-	if answer.Status != "ready" && !(s.forTraffic(ctx) && s.mayAnswer(status)) {
+	if answer.Status != "ready" && (!s.forTraffic(ctx) || !s.mayAnswer(status)) {
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 	}
@@ -116,17 +117,14 @@ func (s *Server) checks(status cache.Status) map[string]check {
 
 // partOf is the part that a fault names, one of details.
 func partOf(fault error) string {
-	for err := fault; err != nil; {
-		if f, ok := err.(*store.Fault); ok {
-			if _, known := details[f.Part]; known {
-				return f.Part
-			}
-		}
-		wrapped, ok := err.(interface{ Unwrap() error })
+	for {
+		f, ok := errors.AsType[*store.Fault](fault)
 		if !ok {
-			break
+			return "query"
 		}
-		err = wrapped.Unwrap()
+		if _, known := details[f.Part]; known {
+			return f.Part
+		}
+		fault = f.Err
 	}
-	return "query"
 }

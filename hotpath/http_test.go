@@ -27,8 +27,10 @@ func TestMethodsAndPaths(t *testing.T) {
 // RFC 6749 §2.3.1: credentials never in the URI; and what belongs in the body is not taken from there.
 func TestNothingIsTakenFromTheQuery(t *testing.T) {
 	s := newSite(t)
-	for _, path := range []string{"/oauth/token?client_secret=x", "/oauth/token?client_id=app", "/oauth/token?grant_type=client_credentials",
-		"/oauth/introspect?token=x", "/oauth/revoke?token=x"} {
+	for _, path := range []string{
+		"/oauth/token?client_secret=x", "/oauth/token?client_id=app", "/oauth/token?grant_type=client_credentials",
+		"/oauth/introspect?token=x", "/oauth/revoke?token=x",
+	} {
 		r := s.do(call{path: path, basic: "app", form: values("grant_type", "client_credentials", "token", "x")})
 		wantError(t, r, 400, "invalid_request")
 	}
@@ -40,8 +42,10 @@ func TestOtherContentTypesAreRefused(t *testing.T) {
 		r := s.do(call{path: "/oauth/token", basic: "app", form: values("grant_type", "client_credentials"), headers: map[string]string{"Content-Type": contentType}})
 		wantError(t, r, 400, "invalid_request")
 	}
-	r := s.do(call{path: "/oauth/token", basic: "app", form: values("grant_type", "client_credentials"),
-		headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}})
+	r := s.do(call{
+		path: "/oauth/token", basic: "app", form: values("grant_type", "client_credentials"),
+		headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"},
+	})
 	if r.status != 200 {
 		t.Errorf("%d %s", r.status, r.body)
 	}

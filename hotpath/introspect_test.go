@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,14 +22,19 @@ func publicKey(t *testing.T, set []map[string]any, kid any) *ecdsa.PublicKey {
 	t.Helper()
 	for _, key := range set {
 		if key["kid"] == kid {
-			coordinate := func(name string) *big.Int {
+			point := []byte{4} // SEC 1 §2.3.3: uncompressed, then x and y in full length
+			for _, name := range []string{"x", "y"} {
 				raw, err := base64.RawURLEncoding.DecodeString(key[name].(string))
 				if err != nil {
 					t.Fatal(err)
 				}
-				return new(big.Int).SetBytes(raw)
+				point = append(point, raw...)
 			}
-			return &ecdsa.PublicKey{Curve: elliptic.P256(), X: coordinate("x"), Y: coordinate("y")}
+			public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return public
 		}
 	}
 	t.Fatalf("key %v is not published", kid)
@@ -42,8 +46,10 @@ func TestIntrospectionAnswer(t *testing.T) {
 	s := newSite(t)
 	for _, client := range []string{"app", "jwt"} {
 		r := s.wantActive(client, s.issue(client))
-		for name, want := range map[string]any{"client_id": client, "sub": client, "scope": "read write", "iss": issuer,
-			"token_type": "Bearer", "aud": "https://api.example.com"} {
+		for name, want := range map[string]any{
+			"client_id": client, "sub": client, "scope": "read write", "iss": issuer,
+			"token_type": "Bearer", "aud": "https://api.example.com",
+		} {
 			if got := r.field(name); got != want {
 				t.Errorf("%s is %v, want %v", name, got, want)
 			}

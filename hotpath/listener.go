@@ -324,7 +324,7 @@ func (c *edgeConn) Close() error {
 	}
 	defer c.open.Add(-1)
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.lingers.Load() {
-		if half.CloseWrite() == nil && c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 			io.CopyN(io.Discard, c.Conn, lingerBytes) //nolint:errcheck // whatever ends it, the connection is closed
 		}
 	}

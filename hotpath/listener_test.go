@@ -135,6 +135,7 @@ func TestSlowAndSilentConnectionsAreClosed(t *testing.T) {
 				close(answer)
 				return
 			}
+			defer response.Body.Close()
 			body, _ := io.ReadAll(response.Body)
 			answer <- answered{response, string(body)}
 		}()
@@ -274,7 +275,11 @@ func TestConnectionsAboveTheLimitGet503(t *testing.T) {
 			continue
 		}
 		response, err := http.ReadResponse(bufio.NewReader(third), nil)
-		if err == nil && response.StatusCode == 200 {
+		if err != nil {
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode == 200 {
 			return
 		}
 	}

@@ -1,7 +1,6 @@
 package hotpath
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -37,7 +36,6 @@ type site struct {
 	server *Server
 	tier   *cache.Cache
 	db     *sqlite.DB
-	log    *bytes.Buffer
 }
 
 func actor() store.Actor { return store.Actor{Kind: "cli", ID: testActor} }

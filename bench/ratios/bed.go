@@ -145,7 +145,9 @@ func (b *bed) startEmpty() (err error) {
 	if b.empty, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	go fasthttp.Serve(b.empty, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(`{"status":"healthy"}`) })
+	go func() {
+		_ = fasthttp.Serve(b.empty, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(`{"status":"healthy"}`) })
+	}()
 	return nil
 }
 

@@ -64,9 +64,9 @@ func (b *logBuffer) String() string {
 const testSecret = "a-secret-of-the-tests-with-more-than-32-bytes"
 
 // newCluster starts n replicas on a database and a Redis of their own. The Postgres is the test binary's shared one.
-func newCluster(t *testing.T, n int, env ...string) *cluster {
+func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	return startCluster(t, n, private.TestDatabase(t), nil, env...)
+	return startCluster(t, n, private.TestDatabase(t), nil)
 }
 
 // newOwnCluster is newCluster with a Postgres that the test may kill.

@@ -67,7 +67,7 @@ const demoID = "demo"
 // server's, so that the lines are the same at every start and nothing is kept in clear.
 func startDemo(ctx context.Context, r *running, out io.Writer) error {
 	mac := hmac.New(sha256.New, []byte(r.config.JWTSecret))
-	io.WriteString(mac, "oauth2-server demo client")
+	mac.Write([]byte("oauth2-server demo client"))
 	secret := base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	actor := store.Actor{Kind: "cli", ID: "serve --demo"}
 	_, err := r.db.CreateClient(ctx, actor, store.Client{

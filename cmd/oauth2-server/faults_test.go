@@ -66,10 +66,10 @@ func (w *witness) introspect(r *replica, as identity, token string) {
 	}
 }
 
-func (w *witness) counts() (good, busy, tokens int) {
+func (w *witness) counts() (good, busy int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.good, w.busy, len(w.alive)
+	return w.good, w.busy
 }
 
 // mix issues and introspects on all replicas until the returned function is called.
@@ -87,8 +87,8 @@ func (w *witness) mix(c *cluster, as identity) (stop func()) {
 // awaitGood waits for n more good answers.
 func (w *witness) awaitGood(r *replica, n int) {
 	w.t.Helper()
-	before, _, _ := w.counts()
-	r.await("answer under load", func() bool { good, _, _ := w.counts(); return good >= before+n })
+	before, _ := w.counts()
+	r.await("answer under load", func() bool { good, _ := w.counts(); return good >= before+n })
 }
 
 // verify asks every replica about every acknowledged token.
@@ -154,7 +154,7 @@ func TestRedisMayDieHangAndComeBackEmpty(t *testing.T) {
 		w.awaitGood(c.replicas[0], 200)
 	}
 	stop()
-	if _, busy, _ := w.counts(); busy > 0 {
+	if _, busy := w.counts(); busy > 0 {
 		t.Errorf("%d requests were answered 503: Redis is optional at every moment", busy)
 	}
 	flush(t, c)
@@ -229,8 +229,8 @@ func TestKilledPostgresLosesNothing(t *testing.T) {
 	for range 2 {
 		w.awaitGood(c.replicas[0], 200)
 		c.postgres.Kill()
-		_, before, _ := w.counts()
-		c.replicas[0].await("refuse without Postgres", func() bool { _, busy, _ := w.counts(); return busy > before+10 })
+		_, before := w.counts()
+		c.replicas[0].await("refuse without Postgres", func() bool { _, busy := w.counts(); return busy > before+10 })
 		if err := c.postgres.Restart(); err != nil {
 			t.Fatal(err)
 		}

@@ -5,9 +5,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"oauth2-server/deploy/private"
 	"oauth2-server/store"
 )
 
@@ -214,8 +218,12 @@ func TestRingThatNoSecretOpensRefusesToStart(t *testing.T) {
 	if !both.isActive(as, c.replicas[0].mustIssue(as)) {
 		t.Error("a replica with both secrets does not know the old keys")
 	}
+	both.await("seal the keys for the new secret as well", func() bool { // it may answer before
+		all, err := c.db.Keys(t.Context())
+		return err == nil && !slices.ContainsFunc(all, func(k store.Key) bool { return len(k.Seals) < 2 })
+	})
 	fresh := startReplica(t, append(c.env, "OAUTH2_JWT_SECRET=another-secret-of-more-than-32-bytes-0123456789"))
-	fresh.awaitReady() // the replica with both has sealed the keys for the new secret as well
+	fresh.awaitReady()
 	if !fresh.isActive(as, c.replicas[0].mustIssue(as)) {
 		t.Error("a replica with the new secret alone does not know the keys")
 	}
@@ -247,4 +255,72 @@ func TestTerminateFinishesWhatIsUnderWay(t *testing.T) {
 			t.Fatal("an acknowledged token is not active")
 		}
 	}
+}
+
+// P6: garbage tokens and unknown clients cost no I/O, neither in Redis nor in Postgres.
+func TestGarbageCostsNoIO(t *testing.T) {
+	c := newCluster(t, 1)
+	r, as := c.replicas[0], c.newClient("app")
+	token := r.mustIssue(as)
+	io := func() string {
+		var lines []string
+		for line := range strings.Lines(r.get("/metrics").body) {
+			for _, name := range []string{"oauth2_server_lookups_total", `_count{query="find_tokens"`, `_count{queue="redis"`, `_count{queue="store"`} {
+				if strings.Contains(line, name) {
+					lines = append(lines, line)
+				}
+			}
+		}
+		return strings.Join(lines, "")
+	}
+	before := io()
+	for i := range len(token) {
+		r.introspect(as, token[:i])
+		r.introspect(as, token[:i]+"-"+token[i:])
+		r.revoke(as, token[:i])
+		r.issue(identity{"nobody", token})
+		r.introspect(identity{"nobody", "x"}, token)
+	}
+	if after := io(); after != before || before == "" {
+		t.Errorf("look-ups before:\n%safter:\n%s", before, after)
+	}
+}
+
+// The first signal ends in good order; a second one at once.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	c := newCluster(t, 0)
+	r := startReplica(t, append(c.env, "OAUTH2_SHUTDOWN_DELAY=1h"))
+	r.awaitReady()
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	r.await("say that it goes away", func() bool { return strings.Contains(r.get("/ready").body, "shutting down") })
+	if err := r.terminate(); err == nil {
+		t.Error("it ended in good order within its hour")
+	}
+}
+
+// A Redis Cluster is one URL away.
+func TestRedisCluster(t *testing.T) {
+	node, err := private.StartRedis("--cluster-enabled", "yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.Close)
+	client := redis.NewClient(&redis.Options{Addr: node.Addr()})
+	defer client.Close()
+	if err := client.Do(t.Context(), "cluster", "addslotsrange", 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := newCluster(t, 0)
+	c.env = append(c.env, "OAUTH2_REDIS_URL="+strings.Replace(node.URL(), "redis://", "redis+cluster://", 1))
+	c.replicas = []*replica{startReplica(t, c.env), startReplica(t, append(c.env, "OAUTH2_CACHE_MIB=0"))}
+	for _, r := range c.replicas {
+		r.awaitReady()
+	}
+	as := c.newClient("app")
+	c.replicas[1].await("find a token in the Cluster", func() bool {
+		return c.replicas[1].isActive(as, c.replicas[0].mustIssue(as)) &&
+			!strings.Contains(c.replicas[1].get("/metrics").body, `oauth2_server_lookups_total{tier="l2"} 0`)
+	})
 }

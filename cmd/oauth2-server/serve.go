@@ -55,6 +55,11 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	}
 	defer db.Close()
 	measurePools(set, db)
+	if !c.postgres() && c.migrateOnStart() { // a file can be made ready at once; Postgres may be down: see prepare
+		if _, err := db.Migrate(ctx); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
 
 	if err := c.embeddedSecret(h.log); err != nil {
 		return err
@@ -144,12 +149,14 @@ const (
 // it tries again; what will not mend itself, such as a ring that no secret opens, ends the server.
 func prepare(ctx context.Context, c *Config, db database, actor store.Actor, alg keys.Alg, log *slog.Logger) error {
 	logged := ""
-	for {
+	for ctx.Err() == nil {
 		err := prepareOnce(ctx, c, db, actor, alg)
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case err == nil:
 			return nil
-		}
-		if !errors.Is(err, store.ErrUnavailable) {
+		case ctx.Err() != nil:
+			continue // cut short by the end of the server: no fault
+		case !errors.Is(err, store.ErrUnavailable):
 			return err
 		}
 		if text := err.Error(); text != logged {
@@ -161,6 +168,7 @@ func prepare(ctx context.Context, c *Config, db database, actor store.Actor, alg
 		case <-time.After(prepareEvery):
 		}
 	}
+	return nil // the server ends before its store was ready
 }
 
 func prepareOnce(ctx context.Context, c *Config, db database, actor store.Actor, alg keys.Alg) error {

@@ -99,7 +99,7 @@ const masked = "***"
 var errMasked = errors.New("a secret is not read from text but by ParseSecrets")
 
 // Format prints *** for every verb.
-func (s Secrets) Format(f fmt.State, _ rune) { f.Write([]byte(masked)) }
+func (s Secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, masked) }
 
 func (s Secrets) String() string { return masked }
 

@@ -75,7 +75,7 @@ func TestSecretsNeverPrinted(t *testing.T) {
 	raw := shared.key()
 	for _, leak := range []string{
 		newText, hex.EncodeToString([]byte(newText)), shared.Base64(),
-		hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw), strings.Trim(fmt.Sprint(raw), "[]"),
+		hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw), strings.Trim(fmt.Sprintf("%d", raw), "[]"),
 	} {
 		if strings.Contains(strings.ToLower(out.String()), strings.ToLower(leak)) {
 			t.Errorf("leaked as %.8s…", leak)

@@ -54,8 +54,10 @@ func (s *Rules) Grant(caller Caller, q *TokenRequest, a *TokenResponse) error {
 	}
 	a.Grant = grant
 	r := &a.record
-	*r = store.Record{Client: append(r.Client[:0], caller.ID...), Position: caller.Position,
-		Subject: r.Subject[:0], Scope: r.Scope[:0], Audience: r.Audience[:0]}
+	*r = store.Record{
+		Client: append(r.Client[:0], caller.ID...), Position: caller.Position,
+		Subject: r.Subject[:0], Scope: r.Scope[:0], Audience: r.Audience[:0],
+	}
 	if r.Scope, err = narrowScope(r.Scope, caller.Client, q.Scope); err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func TestJWTIsReadByGoJose(t *testing.T) {
 	for _, alg := range keys.Algs() {
 		ring := newRing(t, alg)
 		text := appendJWT(t, ring, newRecord())
-		parsed, err := jose.ParseSigned(string(text), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		parsed, err := jose.ParseSignedCompact(string(text), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,8 +75,9 @@ func TestQueueBeyondItsBoundRefusesAtOnce(t *testing.T) {
 			callers.Go(func() { _ = g.Do(i) })
 			synctest.Wait()
 		}
-		if err := g.Do(5); !errors.Is(err, store.ErrUnavailable) {
-			t.Fatalf("got %v, want ErrUnavailable", err)
+		asked := time.Now()
+		if err := g.Do(5); !errors.Is(err, store.ErrUnavailable) || time.Now() != asked {
+			t.Fatalf("got %v after %v, want ErrUnavailable at once", err, time.Since(asked))
 		}
 		for range 3 {
 			gate.open <- nil
@@ -106,6 +107,9 @@ func TestBatchOwnsTheDeadline(t *testing.T) {
 		// The second batch opened with the first: its patience ended in the queue.
 		if waited := time.Since(start); waited > 2*time.Second {
 			t.Fatalf("callers waited %v, want at most the patience of their batch", waited)
+		}
+		if n := len(gate.started); n != 1 {
+			t.Errorf("%d batches were begun: one whose patience is over is not", n)
 		}
 	})
 }

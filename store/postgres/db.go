@@ -30,8 +30,10 @@ type Options struct {
 }
 
 // Queries is the closed set of names that Observe is called with.
-var Queries = [...]string{queryPoll, queryLoad, queryInsert, queryFind, queryDeny, queryCutoff, queryClient, queryKeys,
-	queryExplain, queryRegister, queryMaintain, queryMigrate}
+var Queries = [...]string{
+	queryPoll, queryLoad, queryInsert, queryFind, queryDeny, queryCutoff, queryClient, queryKeys,
+	queryExplain, queryRegister, queryMaintain, queryMigrate,
+}
 
 const (
 	queryPoll     = "poll"

@@ -225,15 +225,18 @@ func TestErrorOfCallerComesBackAsItIs(t *testing.T) {
 	if _, err := db.CreateClient(ctx, tester, store.Client{ID: "web"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Poll(ctx, start, fail); err != mine {
-		t.Errorf("Poll = %v, want the error of apply", err)
+	f := func(what string, err error) {
+		t.Helper()
+		if err != mine { //nolint:errorlint // as it is, not wrapped
+			t.Errorf("%s = %v, want the caller's error", what, err)
+		}
 	}
-	if _, err := db.Load(ctx, fail); err != mine {
-		t.Errorf("Load = %v, want the error of apply", err)
-	}
-	if _, err := db.UpdateClient(ctx, tester, "web", func(*store.Client) error { return mine }); err != mine {
-		t.Errorf("UpdateClient = %v, want the error of change", err)
-	}
+	_, err := db.Poll(ctx, start, fail)
+	f("Poll", err)
+	_, err = db.Load(ctx, fail)
+	f("Load", err)
+	_, err = db.UpdateClient(ctx, tester, "web", func(*store.Client) error { return mine })
+	f("UpdateClient", err)
 }
 
 // Load streams: what it holds must not grow with the denials.

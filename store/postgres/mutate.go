@@ -81,7 +81,7 @@ func (tx *transaction) scanDraw(row pgx.Row) error { return row.Scan(&tx.seq, &t
 // fails too, the pool closes the connection.
 func (tx *transaction) rollback(err error) error {
 	if !tx.conn.IsClosed() && tx.conn.PgConn().TxStatus() != 'I' {
-		tx.conn.Exec(tx.ctx, "rollback")
+		_, _ = tx.conn.Exec(tx.ctx, "rollback")
 	}
 	return err
 }
