@@ -3,7 +3,9 @@ package cache
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -58,7 +60,7 @@ func New(options Options) *Cache {
 	}
 	c.metrics = newMeters(options.Metrics, c)
 	if options.Redis != nil {
-		c.l2 = newL2(options.Redis, options.Sealer, c.clock.now, c.metrics)
+		c.l2 = newL2(options.Redis, options.Sealer, c.clock.now, c.metrics, options.Log)
 	}
 	c.tokens = newTokens(options.Store, c.l1, c.l2, c.metrics)
 	c.feed = &feed{
@@ -107,14 +109,14 @@ func (c *Cache) Dead(r *store.Record) bool {
 }
 
 // Fresh says whether a verdict may be given now: within a second of the store (promise P1), or from what is
-// held while the store cannot be reached at all. Else [store.ErrUnavailable]. It
+// held while the store cannot be reached at all, which is stale. Else [store.ErrUnavailable]. It
 // waits for the poll under way when the fence is old, and is free otherwise.
-func (c *Cache) Fresh() error {
-	stale, err := c.fence.check()
+func (c *Cache) Fresh() (stale bool, err error) {
+	stale, err = c.fence.check()
 	if stale && err == nil {
 		c.metrics.stale.Inc()
 	}
-	return err
+	return stale, err
 }
 
 // AwaitPoll waits for the end of the next poll, at most: for a key that is not known yet.
@@ -165,7 +167,7 @@ type Status struct {
 	Stale  bool          // answers are from what is held: the store cannot be reached
 	Fault  error         // why the store cannot be followed, or nil
 	Redis  string        // "off", "up" or "down"
-	Cause  error         // why Redis is down, or nil
+	Cause  string        // why Redis is down: the word it answered (WRONGPASS, OOM, …) or "unreachable"
 }
 
 // Status looks at the tier without any I/O.
@@ -175,10 +177,19 @@ func (c *Cache) Status() Status {
 	if c.l2 != nil {
 		s.Redis = "up"
 		if fault := c.l2.fault.Load(); fault != nil {
-			s.Redis, s.Cause = "down", *fault
+			s.Redis, s.Cause = "down", causeOf(*fault)
 		}
 	}
 	return s
+}
+
+// causeOf is the first word of what Redis answered, which is its error code and holds nothing of ours.
+func causeOf(fault error) string {
+	if answered, ok := errors.AsType[redis.Error](fault); ok {
+		code, _, _ := strings.Cut(answered.Error(), " ")
+		return code
+	}
+	return "unreachable"
 }
 
 // StalenessMax is how long answers may come from what is held.

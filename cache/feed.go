@@ -15,7 +15,7 @@ const (
 	pollPatience = time.Second
 	pageSize     = 1000 // changes of one poll, by the contract of the store
 	// loadPatience bounds a whole load: five million denials take some seconds.
-	loadPatience = time.Minute
+	loadPatience = 20 * time.Second
 )
 
 // A FeedStore is what the follower needs of the store.
@@ -63,10 +63,10 @@ func (f *feed) run(ctx context.Context) error {
 // replicas do not reconnect in step.
 func pause(begin time.Time, more bool, err error) time.Duration {
 	switch {
-	case err != nil:
-		return 2*pollEvery + rand.N(3*pollEvery)
 	case more:
 		return 0
+	case err != nil:
+		return 2*pollEvery + rand.N(3*pollEvery)
 	default:
 		return max(pollEvery-time.Since(begin), 0)
 	}
@@ -77,7 +77,7 @@ func pause(begin time.Time, more bool, err error) time.Duration {
 func (f *feed) follow(ctx context.Context, begin time.Time) (more bool, err error) {
 	if !f.loaded {
 		if err = f.load(ctx); err != nil {
-			f.fence.end(err)
+			f.fence.end(begin, err)
 		}
 		return err == nil, err // the beat comes from a poll: it is short
 	}
@@ -91,8 +91,10 @@ func (f *feed) follow(ctx context.Context, begin time.Time) (more bool, err erro
 		f.loaded = false
 		return true, nil
 	case err != nil:
-		f.fence.end(err)
-		return false, err
+		// A page too long for one poll would be begun again and again: a load has more time.
+		f.loaded = p.changes == 0
+		f.fence.end(begin, err)
+		return f.fence.age() > fresh && !f.fence.cut.Load(), err // requests wait for the next one
 	}
 	p.publish(beat.Cursor.Seq)
 	f.cursor = beat.Cursor

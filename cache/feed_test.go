@@ -22,6 +22,8 @@ type history struct {
 	tag     int64 // of every row
 	fault   error // of the next calls
 	hang    bool  // calls wait for their deadline
+	short   bool  // a poll applies what there is, and misses its deadline
+	delay   time.Duration
 	loads   int
 	rewrote []store.Cutoff
 }
@@ -60,8 +62,9 @@ func (h *history) cursor() store.Cursor {
 
 func (h *history) trouble(ctx context.Context) error {
 	h.mu.Lock()
-	hang, fault := h.hang, h.fault
+	hang, fault, delay := h.hang, h.fault, h.delay
 	h.mu.Unlock()
+	time.Sleep(delay)
 	if hang {
 		<-ctx.Done()
 		return errGone
@@ -104,6 +107,9 @@ func (h *history) Poll(ctx context.Context, from store.Cursor, apply func(*store
 			return store.Beat{}, err
 		}
 		beat.Cursor.Seq = c.Seq
+	}
+	if h.short && beat.Cursor.Seq != from.Seq {
+		return store.Beat{}, errGone
 	}
 	return beat, nil
 }
@@ -335,6 +341,77 @@ func TestRequestsWaitForThePollUnderWay(t *testing.T) {
 		time.Sleep(2 * pollPatience)
 		if stale, err := f.fence.check(); stale || err != nil {
 			t.Fatalf("after recovery: %v, %v", stale, err)
+		}
+	})
+}
+
+// The beat is the start of a poll, not its end: what is committed after the start may be missing.
+func TestAgeCountsFromThePollsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{tag: 1, delay: 400 * time.Millisecond}
+		f := follower(h, 0)
+		if err := f.load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.follow(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.fence.age(); got != 400*time.Millisecond {
+			t.Fatalf("after a poll of 400 ms the fence is %v old", got)
+		}
+	})
+}
+
+// One poll that is lost, while the store can be reached, makes no answer stale: requests wait for the next.
+func TestOneLostPollIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{tag: 1}
+		f := follower(h, 30*time.Second)
+		start(t, f)
+		time.Sleep(time.Second)
+		h.set(func(h *history) { h.hang = true })
+		time.Sleep(2 * pollEvery) // a poll hangs
+		h.set(func(h *history) { h.hang = false })
+		for range 200 {
+			if stale, err := f.fence.check(); stale || err != nil {
+				t.Fatalf("got %v, %v; want exact answers only", stale, err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+}
+
+// While everything is loaded anew for longer than requests wait, nothing is answered from what may be old.
+func TestLongLoadAnswersNothingStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{tag: 1}
+		f := follower(h, 30*time.Second)
+		start(t, f)
+		time.Sleep(time.Second)
+		h.set(func(h *history) { h.tag, h.delay = 2, 10*time.Second })
+		time.Sleep(3 * time.Second)
+		if stale, err := f.fence.check(); stale || !errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("got %v, %v; want ErrUnavailable", stale, err)
+		}
+	})
+}
+
+// A backlog that takes longer than a poll may is loaded, not begun again and again.
+func TestBacklogThatNoPollCanFinishIsLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{tag: 1}
+		f := follower(h, 0)
+		start(t, f)
+		time.Sleep(time.Second)
+		d := denial()
+		h.set(func(h *history) {
+			h.append(store.Change{Denials: []store.Denial{d}})
+			h.short = true
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if h.loads != 2 || !f.state.denials.Load().has(d) {
+			t.Fatalf("%d loads; the denial is there: %v", h.loads, f.state.denials.Load().has(d))
 		}
 	})
 }

@@ -14,8 +14,8 @@ const (
 	// fresh is how old the start of the last good poll may be for an answer
 	// to be exact to promise P1.
 	fresh = time.Second
-	// fenceWait bounds the wait of a request for the poll under way. A poll has pollPatience.
-	fenceWait = pollPatience + 200*time.Millisecond
+	// fenceWait bounds the wait of a request. The poll that decides began within moments of the fence's end, and has pollPatience.
+	fenceWait = 2 * pollPatience
 )
 
 // fence is the time since the start of the last poll that succeeded. While it
@@ -24,7 +24,7 @@ type fence struct {
 	staleMax time.Duration
 	origin   time.Time    // monotonic
 	beat     atomic.Int64 // start of the last good poll, nanoseconds since origin; 0: none yet
-	cut      atomic.Bool  // the last attempt failed: the store cannot be reached
+	cut      atomic.Bool  // a poll that began past the fence failed: the store cannot be reached
 
 	mu    sync.Mutex
 	ended chan struct{} // closed when the poll under way has ended
@@ -62,15 +62,16 @@ func (f *fence) begun(ctx context.Context) bool {
 // pass records a poll that began then and succeeded.
 func (f *fence) pass(begin time.Time) {
 	f.beat.Store(max(int64(begin.Sub(f.origin)), 1))
-	f.end(nil)
+	f.end(begin, nil)
 }
 
-// end wakes those who wait for the poll under way.
-func (f *fence) end(fault error) {
+// end wakes those who wait for the poll under way. A poll that began while the fence was fresh and failed
+// proves nothing yet: the next one decides, and is waited for.
+func (f *fence) end(begin time.Time, fault error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
-	f.cut.Store(fault != nil)
+	f.cut.Store(fault != nil && f.age()-time.Since(begin) > fresh)
 	close(f.ended)
 	f.ended = make(chan struct{})
 }
@@ -89,7 +90,10 @@ func (f *fence) last() error {
 	return f.fault
 }
 
-var errStale = fmt.Errorf("the store cannot be reached: %w", store.ErrUnavailable)
+var (
+	errStale = fmt.Errorf("the store cannot be reached: %w", store.ErrUnavailable)
+	errSlow  = fmt.Errorf("the store is not followed in time: %w", store.ErrUnavailable)
+)
 
 // check reports whether verdicts may be given now: nil and false when they are exact, nil and true when
 // the store cannot be reached and the fence still allows answers from what is held, an error else.
@@ -113,8 +117,8 @@ func (f *fence) wait() (stale bool, err error) {
 		case <-ended:
 			continue
 		case <-deadline.C:
+			return false, errSlow // it may be reached: what is held may be old
 		}
-		break
 	}
 	if age := f.age(); age <= fresh {
 		return false, nil

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -36,14 +37,15 @@ type l2 struct {
 	seal    Sealer
 	now     func() int64 // the store's clock, Unix nanoseconds
 	metrics *meters
+	log     *slog.Logger
 
 	paused atomic.Int64          // until then (Unix nanoseconds, our clock) Redis is left alone
 	fault  atomic.Pointer[error] // the last one; nil while all is well
 	fills  chan []store.Token    // write-behind
 }
 
-func newL2(client redis.UniversalClient, seal Sealer, now func() int64, m *meters) *l2 {
-	return &l2{client: client, seal: seal, now: now, metrics: m, fills: make(chan []store.Token, fillBacklog)}
+func newL2(client redis.UniversalClient, seal Sealer, now func() int64, m *meters, log *slog.Logger) *l2 {
+	return &l2{client: client, seal: seal, now: now, metrics: m, log: log, fills: make(chan []store.Token, fillBacklog)}
 }
 
 // up reports whether Redis may be asked.
@@ -53,14 +55,16 @@ func (c *l2) up() bool { return c != nil && time.Now().UnixNano() >= c.paused.Lo
 // answered (full, loading, read-only) does not: it can still be read.
 func (c *l2) note(err error) {
 	if err == nil {
-		if c.fault.Load() != nil {
-			c.fault.Store(nil)
+		if c.fault.Load() != nil && c.fault.Swap(nil) != nil {
 			c.paused.Store(0)
+			c.log.Info("Redis is back")
 		}
 		return
 	}
 	c.metrics.redisFaults.Inc()
-	c.fault.Store(&err)
+	if c.fault.Swap(&err) == nil {
+		c.log.Warn("Redis is of no use; look-ups that miss in process go to the store", "err", err)
+	}
 	if _, answered := errors.AsType[redis.Error](err); !answered {
 		c.paused.Store(time.Now().Add(redisPause).UnixNano())
 	}

@@ -44,12 +44,14 @@ func newMeters(set *metrics.Set, c *Cache) *meters {
 	gauge("oauth2_server_clients", func() float64 { return float64(len(c.state.clients.Load().byID)) })
 	gauge("oauth2_server_l1_entries", func() float64 { n, _ := c.l1.size(); return float64(n) })
 	gauge("oauth2_server_l1_bytes", func() float64 { _, n := c.l1.size(); return float64(n) })
-	gauge("oauth2_server_redis_up", func() float64 {
-		if c.l2.up() {
-			return 1
-		}
-		return 0
-	})
+	if c.options.Redis != nil {
+		gauge("oauth2_server_redis_up", func() float64 {
+			if c.l2.fault.Load() == nil {
+				return 1
+			}
+			return 0
+		})
+	}
 	return m
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/valyala/fasthttp"
+
+	"oauth2-server/store"
 )
 
 // A corsRule says which web pages may read a route's answers.
@@ -15,9 +17,9 @@ const (
 	corsClients            // the origins of OAUTH2_ALLOWED_ORIGINS and the client's own
 )
 
-// allowOrigin adds the CORS headers of an answer. clientID is who presented itself, or nil. Credentials (cookies) are never
-// allowed: these endpoints know none.
-func (s *Server) allowOrigin(ctx *fasthttp.RequestCtx, rule corsRule, clientID []byte) {
+// allowOrigin adds the CORS headers of an answer. client is who has proved itself, or nil: the headers of a refusal tell no
+// known client from an unknown one. Credentials (cookies) are never allowed: these endpoints know none.
+func (s *Server) allowOrigin(ctx *fasthttp.RequestCtx, rule corsRule, client *store.Client) {
 	origin := ctx.Request.Header.Peek(fasthttp.HeaderOrigin)
 	h := &ctx.Response.Header
 	switch rule {
@@ -25,7 +27,7 @@ func (s *Server) allowOrigin(ctx *fasthttp.RequestCtx, rule corsRule, clientID [
 		h.Set(fasthttp.HeaderAccessControlAllowOrigin, "*")
 	case corsClients:
 		h.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
-		if len(origin) > 0 && (s.listed(origin) || s.ownOrigin(origin, clientID)) {
+		if len(origin) > 0 && (s.listed(origin) || ownOrigin(origin, client)) {
 			h.SetBytesV(fasthttp.HeaderAccessControlAllowOrigin, origin)
 		}
 	}
@@ -35,8 +37,7 @@ func (s *Server) listed(origin []byte) bool {
 	return slices.ContainsFunc(s.origins, func(o string) bool { return o == string(origin) })
 }
 
-func (s *Server) ownOrigin(origin, clientID []byte) bool {
-	client := s.tier.Client(clientID)
+func ownOrigin(origin []byte, client *store.Client) bool {
 	return client != nil && slices.ContainsFunc(client.Origins, func(o string) bool { return o == string(origin) })
 }
 

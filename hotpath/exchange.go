@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"oauth2-server/hotpath/oauth"
+	"oauth2-server/store"
 )
 
 // exchange is the memory of one request and its answer, from a pool. What it
@@ -15,6 +16,7 @@ type exchange struct {
 	form        form
 	basic       [maxBasicBytes]byte
 	credentials oauth.Credentials
+	client      *store.Client // once it has proved itself
 	request     oauth.TokenRequest
 	response    oauth.TokenResponse
 	reading     oauth.Reading
@@ -30,10 +32,12 @@ func (x *exchange) reset() {
 	x.form.wipe()
 	clear(x.basic[:])
 	x.credentials = oauth.Credentials{}
+	x.client = nil
 	clear(x.request.Targets)
 	x.request = oauth.TokenRequest{Targets: x.request.Targets[:0]}
 	clear(x.response.Token)
 	x.lines.wipe()
+	clear(x.body)
 	if cap(x.body) > keptBody {
 		x.body = nil
 	}

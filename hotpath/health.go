@@ -25,7 +25,8 @@ func (s *Server) health(ctx *fasthttp.RequestCtx, _ *exchange) error {
 
 // A check is one part of readiness.
 type check struct {
-	Status string `json:"status"` // "ok", "degraded" or "failing"
+	Status string `json:"status"`         // "ok", "degraded" or "failing"
+	Part   string `json:"part,omitempty"` // of the database that fails: one of details
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -46,7 +47,7 @@ var details = map[string]string{
 	"dns":            "the host name of OAUTH2_DATABASE_URL does not resolve",
 	"connect":        "no connection to the database: it is down, unreachable or takes no more connections",
 	"authentication": "the database refuses the user or password of OAUTH2_DATABASE_URL",
-	"schema":         "the schema is missing or older than this binary: run oauth2-server migrate",
+	"schema":         "the database or its schema is missing or older than this binary: create the database, and run oauth2-server migrate",
 	"primary":        "the database is a standby: OAUTH2_DATABASE_URL must lead to the primary",
 	"query":          "the database does not answer in time or reports an error: see the log",
 }
@@ -92,25 +93,28 @@ func (s *Server) checks(status cache.Status) map[string]check {
 		"redis":    {Status: checkOK, Detail: status.Redis},
 	}
 	if fault := status.Fault; fault != nil {
-		checks["database"] = check{checkFailing, "see the part that fails"}
 		part := partOf(fault)
-		checks[part] = check{checkFailing, details[part]}
+		checks["database"] = check{checkFailing, part, details[part]}
 	}
 	switch {
 	case !status.Loaded:
-		checks["deny_set"] = check{checkFailing, "clients, keys and denials are not loaded yet"}
+		checks["keys"] = check{Status: checkFailing, Detail: "not loaded yet"}
+		checks["deny_set"] = check{Status: checkFailing, Detail: "clients and denials are not loaded yet"}
 	case status.Stale:
 		detail := fmt.Sprintf("%s old; answers come from what is held for at most %s", status.Age.Round(time.Second), s.tier.StalenessMax())
-		checks["deny_set"] = check{checkFailing, detail}
+		checks["deny_set"] = check{Status: checkFailing, Detail: detail}
+	}
+	if !s.prepared.Load() {
+		checks["process"] = check{Status: checkFailing, Detail: "starting: schema, partitions and keys are being prepared"}
 	}
 	if status.Loaded && s.ring.Ready() != nil {
-		checks["keys"] = check{checkFailing, "no key to sign with: see the log"}
+		checks["keys"] = check{Status: checkFailing, Detail: "no key to sign with: see the log"}
 	}
 	if status.Redis == "down" {
-		checks["redis"] = check{checkDegraded, "down: look-ups that miss in process go to the database"}
+		checks["redis"] = check{Status: checkDegraded, Detail: "down (" + status.Cause + "): look-ups that miss in process go to the database"}
 	}
 	if s.draining.Load() {
-		checks["process"] = check{checkFailing, "shutting down"}
+		checks["process"] = check{Status: checkFailing, Detail: "shutting down"}
 	}
 	return checks
 }

@@ -2,7 +2,7 @@ package hotpath
 
 import (
 	"encoding/json"
-	"net/http"
+	"net"
 	"strings"
 	"testing"
 )
@@ -19,6 +19,11 @@ func TestMethodsAndPaths(t *testing.T) {
 	wantError(t, s.do(call{path: "/health"}), 405, "invalid_request")
 	wantError(t, s.do(call{method: "GET", path: "/nothing"}), 404, "invalid_request")
 	wantError(t, s.do(call{method: "GET", path: "/admin"}), 404, "invalid_request")
+	for _, spelling := range []string{"/%6detrics", "/oauth/..%2fmetrics", "/oauth/../metrics", "//metrics", "/./metrics"} {
+		if r := s.do(call{method: "GET", path: spelling}); r.status == 200 { // a proxy that hides /metrics is not passed
+			t.Errorf("%s is served", spelling)
+		}
+	}
 	if r := s.do(call{method: "HEAD", path: "/health"}); r.status != 200 || r.body != "" {
 		t.Errorf("HEAD: %d %q", r.status, r.body)
 	}
@@ -93,9 +98,11 @@ func TestPublicDocumentsAreCacheable(t *testing.T) {
 		if etag == "" || !strings.Contains(r.header.Get("Cache-Control"), "max-age") {
 			t.Fatalf("%s: headers %v", path, r.header)
 		}
-		again := s.do(call{method: "GET", path: path, headers: map[string]string{"If-None-Match": etag}})
-		if again.status != http.StatusNotModified || again.body != "" {
-			t.Errorf("%s: %d %q", path, again.status, again.body)
+		for given, want := range map[string]int{etag: 304, "W/" + etag: 304, `"other", ` + etag: 304, "*": 304, `"other"`: 200} {
+			again := s.do(call{method: "GET", path: path, headers: map[string]string{"If-None-Match": given}})
+			if again.status != want || want == 304 && again.body != "" {
+				t.Errorf("%s with %s: %d %q", path, given, again.status, again.body)
+			}
 		}
 	}
 }
@@ -175,4 +182,24 @@ func series(text string) (n int) {
 		}
 	}
 	return n
+}
+
+// Shutdown may come before Serve, or at the same moment: Serve returns all the same.
+func TestShutdownBeforeServe(t *testing.T) {
+	s := newSite(t)
+	for range 200 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := &Server{server: newFastServer(s.server.serve, Limits{}, s.server.log, nil)}
+		done := make(chan error, 1)
+		go func() { done <- late.Serve(listener) }()
+		if err := late.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -202,10 +202,11 @@ func (e *edge) answer(ctx *fasthttp.RequestCtx, r *refusal) {
 
 // Printf takes the library's own lines. Outsiders cause them, and some carry
 // whole requests, credentials included, in spite of SecureErrorLogMessage: only
-// the format is logged, never the arguments.
+// the words before the first argument are logged.
 func (e *edge) Printf(format string, _ ...any) {
 	if held, ok := e.events.pass(time.Now()); ok {
-		e.log.Warn("connection failed", "event", format, "unlogged", held)
+		event, _, _ := strings.Cut(format, " %")
+		e.log.Warn("connection failed", "event", event, "unlogged", held)
 	}
 }
 

@@ -1,6 +1,7 @@
 package hotpath
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -82,10 +83,28 @@ func writePublic(ctx *fasthttp.RequestCtx, body []byte, etag, age string) {
 	h.Set(fasthttp.HeaderCacheControl, age)
 	h.Set(fasthttp.HeaderETag, etag)
 	h.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
-	if string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)) == etag {
+	if matches(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), etag) {
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return
 	}
 	h.SetContentType("application/json")
 	ctx.Response.SetBodyRaw(body)
 }
+
+// matches reports whether an If-None-Match header names the ETag (RFC 9110 §13.1.2): a list, compared weakly, or any.
+func matches(header []byte, etag string) bool {
+	for len(header) > 0 {
+		var one []byte
+		one, header, _ = bytes.Cut(header, comma)
+		one = bytes.TrimPrefix(trimBlank(one), weak)
+		if string(one) == etag || string(one) == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	comma = []byte(",")
+	weak  = []byte("W/")
+)

@@ -47,7 +47,12 @@ type Server struct {
 	server    *fasthttp.Server
 	exchanges sync.Pool
 	faults    [numRoutes]throttle
+	prepared  atomic.Bool
 	draining  atomic.Bool
+
+	mu       sync.Mutex
+	listener net.Listener // of Serve; nil before it
+	ended    bool         // by Shutdown, which may come first
 }
 
 // New makes a server. It listens once Serve is called.
@@ -69,6 +74,13 @@ func New(options Options) (*Server, error) {
 
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (s *Server) Serve(listener net.Listener) error {
+	s.mu.Lock()
+	s.listener = listener
+	ended := s.ended
+	s.mu.Unlock()
+	if ended {
+		return listener.Close()
+	}
 	var edge net.Listener = newEdgeListener(listener, s.limits, s.tls != nil, s.refused)
 	if s.tls != nil {
 		edge = tls.NewListener(edge, s.tls) // outermost, so that the library sees that it is TLS
@@ -79,6 +91,9 @@ func (s *Server) Serve(listener net.Listener) error {
 	return nil
 }
 
+// Prepared lets /ready say so: the store is as this replica needs it.
+func (s *Server) Prepared() { s.prepared.Store(true) }
+
 // Drain makes /ready say that this replica goes away. It still answers.
 func (s *Server) Drain() { s.draining.Store(true) }
 
@@ -86,19 +101,30 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // connections; it gives up when ctx is done.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	return s.server.ShutdownWithContext(ctx)
+	s.mu.Lock()
+	s.ended = true
+	listener := s.listener
+	s.mu.Unlock()
+	err := s.server.ShutdownWithContext(ctx)
+	if listener != nil {
+		_ = listener.Close() // the library may not have known it yet; most often it is closed already
+	}
+	return err
 }
 
 // serve is the one wrapper of every handler.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	begin := time.Now()
-	id := s.routeOf(ctx.Path())
+	id := routeOther
+	if path := ctx.Path(); string(path) == string(ctx.URI().PathOriginal()) { // a path has one spelling: what a proxy hides by name stays hidden
+		id = s.routeOf(path)
+	}
 	x := s.exchanges.Get().(*exchange)
 	if err := s.dispatch(ctx, x, id); err != nil {
 		s.answerError(ctx, x, id, err)
 	}
 	if routes[id].cors != corsNobody && !ctx.IsOptions() {
-		s.allowOrigin(ctx, routes[id].cors, x.credentials.ID)
+		s.allowOrigin(ctx, routes[id].cors, x.client)
 	}
 	x.reset()
 	s.exchanges.Put(x)

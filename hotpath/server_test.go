@@ -138,7 +138,8 @@ func (s *site) start() {
 			}
 		}
 	})
-	if err := s.tier.Fresh(); err != nil { // waits for the first poll
+	s.server.Prepared()
+	if _, err := s.tier.Fresh(); err != nil { // waits for the first poll
 		s.t.Fatal(err)
 	}
 }

@@ -30,7 +30,9 @@ func (s *Server) authenticate(ctx *fasthttp.RequestCtx, x *exchange, prove func(
 	if err := x.readCredentials(ctx); err != nil {
 		return oauth.Caller{}, err
 	}
-	return prove(&x.credentials)
+	caller, err := prove(&x.credentials)
+	x.client = caller.Client
+	return caller, err
 }
 
 func (x *exchange) readTokenRequest() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -221,6 +222,9 @@ func (c *Config) issuer(listening net.Addr) string {
 	scheme := "http"
 	if c.TLSCert != "" {
 		scheme = "https"
+	}
+	if address, err := netip.ParseAddrPort(listening.String()); err == nil && address.Addr().IsUnspecified() {
+		return fmt.Sprintf("%s://localhost:%d", scheme, address.Port()) // no client reaches 0.0.0.0
 	}
 	return scheme + "://" + listening.String()
 }

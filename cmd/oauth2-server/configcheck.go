@@ -70,11 +70,19 @@ func checkConfig(environ []string, out output) error {
 		unknown = append(unknown, unknownName{name, nearest(name)})
 	}
 	answer := map[string]any{"ok": refused == nil, "faults": lines(refused), "unknown": unknown, "settings": config.settings()}
-	err := out.show(answer, func() string { return table(settingRows(config.settings())) + warnings(unknown) })
+	err := out.show(answer, func() string { return table(settingRows(config.settings())) + warnings(unknown) + verdict(refused) })
 	if refused != nil {
 		return errors.Join(configError(refused), err)
 	}
 	return err
+}
+
+// verdict ends the table when there is nothing to complain of: silence could mean anything.
+func verdict(refused error) string {
+	if refused != nil {
+		return ""
+	}
+	return "\n\nNothing is wrong. Nothing was connected to."
 }
 
 func lines(err error) []string {

@@ -77,7 +77,7 @@ type explainer struct {
 // upToDate: whoever asks the store itself knows all there is.
 type upToDate struct{ oauth.Clients }
 
-func (upToDate) Fresh() error { return nil }
+func (upToDate) Fresh() (stale bool, err error) { return false, nil }
 
 // explain is the verdict on text and its reasons. An error means that there is no telling.
 func (e *explainer) explain(text []byte) (*explanation, error) {

@@ -28,6 +28,7 @@ func newRootCommand(environ []string) *cobra.Command {
 		newRevokeCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
 		newVersionCommand())
 	root.SilenceUsage, root.SilenceErrors = true, true
+	root.Version = version()
 	root.PersistentFlags().Bool("json", false, "print JSON")
 	return root
 }

@@ -46,6 +46,9 @@ func maskURL(text string) string {
 			}
 		}
 	}
+	if _, both := u.User.Password(); u.User != nil && !both && !strings.HasPrefix(u.Scheme, "postgres") {
+		u.User = url.UserPassword("", "") // a user alone: most often a password in the wrong place
+	}
 	u.RawQuery = strings.ReplaceAll(query.Encode(), url.QueryEscape(masked), masked)
 	return strings.Replace(u.Redacted(), ":xxxxx@", ":"+masked+"@", 1)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -37,9 +39,9 @@ type running struct {
 // run is the whole server, from configuration to the end of ctx: store → keys →
 // cache → rules → listener.
 func run(ctx context.Context, c *Config, h hooks) error {
-	listener, err := net.Listen("tcp", c.address())
+	listener, err := listen(c)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
 	defer listener.Close()
 	tlsConfig, err := loadTLS(c)
@@ -61,7 +63,7 @@ func run(ctx context.Context, c *Config, h hooks) error {
 		}
 	}
 
-	if err := c.embeddedSecret(h.log); err != nil {
+	if err := c.embeddedSecret(ctx, db, h.log); err != nil {
 		return err
 	}
 	alg, err := keys.ParseAlg(c.JWTAlg)
@@ -98,6 +100,22 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	return operate(ctx, c, h, &running{config: c, issuer: issuer, db: db, tier: tier}, server, listener, replica, alg)
 }
 
+// listen takes the address of the public listener. A host of IPv4 means IPv4 alone.
+func listen(c *Config) (net.Listener, error) {
+	network := "tcp"
+	if ip, err := netip.ParseAddr(c.Host); err == nil && ip.Is4() {
+		network = "tcp4"
+	}
+	listener, err := net.Listen(network, c.address())
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is taken: end what listens there, or set OAUTH2_SERVER_PORT", c.address())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return listener, nil
+}
+
 // operate runs what run has built until ctx is done or a part fails for good.
 func operate(ctx context.Context, c *Config, h hooks, r *running, server *hotpath.Server, listener net.Listener, replica store.Replica, alg keys.Alg) error {
 	announce(c, h.log, r.issuer, listener.Addr())
@@ -111,6 +129,7 @@ func operate(ctx context.Context, c *Config, h hooks, r *running, server *hotpat
 		if err := prepare(ctx, c, r.db, actor, alg, h.log); err != nil {
 			return err
 		}
+		server.Prepared()
 		if h.started != nil && ctx.Err() == nil {
 			return h.started(r)
 		}
@@ -123,7 +142,9 @@ func operate(ctx context.Context, c *Config, h hooks, r *running, server *hotpat
 	}
 	shutdown(ctx, c, h.log, r, server)
 	endBackground()
-	return group.Wait()
+	err := group.Wait()
+	h.log.Info("stopped")
+	return err
 }
 
 // shutdown ends the server so that nobody notices: balancers first, then requests, then batches.
@@ -186,11 +207,21 @@ func prepareOnce(ctx context.Context, c *Config, db database, actor store.Actor,
 	if err != nil {
 		return fmt.Errorf("prepare keys: %w", err)
 	}
-	probe := keys.NewRing(c.secrets, alg)
-	if err := probe.Replace(all); probe.Ready() != nil {
-		return fmt.Errorf("open the key ring: %w", err)
+	return opens(c.secrets, alg, all)
+}
+
+// opens says why a ring is of no use with these secrets, once for all of its keys.
+func opens(secrets keys.Secrets, alg keys.Alg, all []store.Key) error {
+	probe := keys.NewRing(secrets, alg)
+	err := probe.Replace(all)
+	switch {
+	case probe.Ready() == nil:
+		return nil
+	case errors.Is(err, keys.ErrSealed):
+		return fmt.Errorf("open the key ring: %w", keys.ErrSealed)
+	default:
+		return fmt.Errorf("open the key ring: %w", errors.Join(probe.Ready(), err))
 	}
-	return nil
 }
 
 // followKeys hands the ring what the feed brings. A key that cannot be opened keeps no other from working.
@@ -238,7 +269,7 @@ func announce(c *Config, log *slog.Logger, issuer string, address net.Addr) {
 	for _, name := range c.unknown {
 		log.Warn("variable is not known and has no effect", "name", name)
 	}
-	if c.postgres() && c.PublicBaseURL == "" {
+	if host, err := netip.ParseAddr(c.Host); c.PublicBaseURL == "" && (c.postgres() || err == nil && !host.IsLoopback()) {
 		log.Warn("OAUTH2_SERVER_PUBLIC_BASE_URL is not set: replicas on other addresses refuse this one's JWTs, whose issuer is "+issuer, "issuer", issuer)
 	}
 }

@@ -30,6 +30,7 @@ type snapshot struct {
 	signer    *Signer
 	verifiers map[string]*Verifier // by the encoded header of their tokens
 	jwks      *JWKS
+	whole     bool // every key that is not retired was opened
 }
 
 // entry is one stored key and what was opened of it: at most one of mac and signer.
@@ -109,9 +110,10 @@ func (r *Ring) open(key store.Key) (entry, error) {
 // newSnapshot prepares every answer the ring gives. Keys come in the order of
 // their ids, which is that of their making: of two active ones the newer wins.
 func (r *Ring) newSnapshot(entries map[store.ID]entry) *snapshot {
-	s := &snapshot{entries: entries, verifiers: map[string]*Verifier{}}
+	s := &snapshot{entries: entries, verifiers: map[string]*Verifier{}, whole: true}
 	var published []*Signer
 	for _, e := range s.sorted() {
+		s.whole = s.whole && (e.mac != nil || e.signer != nil || e.key.State == store.KeyRetired)
 		if e.mac != nil {
 			s.addMAC(e)
 		}
@@ -166,6 +168,9 @@ func (r *Ring) Verifier(header []byte) *Verifier { return r.now.Load().verifiers
 
 // JWKS is the public keys that sign, will sign or have signed. It changes only with the keys.
 func (r *Ring) JWKS() *JWKS { return r.now.Load().jwks }
+
+// Whole reports whether every key that is not retired was opened: then a token of an unknown key is none of ours.
+func (r *Ring) Whole() bool { return r.now.Load().whole }
 
 // Ready says what the ring lacks to issue tokens; nil when nothing.
 func (r *Ring) Ready() error {

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrSealed means that none of the given secrets opens a key. Its text names both ways out.
-var ErrSealed = errors.New(`no secret given opens it; give the old secret too, as "new,old" in OAUTH2_JWT_SECRET, ` +
+var ErrSealed = errors.New(`none of the secrets given opens it; give the old secret too, as "new,old" in OAUTH2_JWT_SECRET, ` +
 	"or run `oauth2-server keys reset`, which revokes everything")
 
 // errDamaged means that a seal of ours holds what it should not: the row was altered.

@@ -41,13 +41,17 @@ func newDecoy() (decoy store.SecretHash) {
 // wrong secret and a way of authentication that the client may not use are
 // refused alike, by the same work. [store.ErrUnavailable] when it cannot be known who is registered.
 func (s *Rules) Authenticate(c *Credentials) (Caller, error) {
-	if err := s.Clients.Fresh(); err != nil {
+	stale, err := s.Clients.Fresh()
+	if err != nil {
 		return Caller{}, err
 	}
 	position := s.Clients.Position() // before the client is read
 	client := s.Clients.Client(c.ID)
 	proved := s.prove(client, c.Secret)
 	if client == nil || client.Disabled || !admits(client, c.Method) || !proved && c.Method != MethodNone {
+		if stale {
+			return Caller{}, errStale // it may have been registered, or its secret changed, since
+		}
 		return Caller{}, ErrClient
 	}
 	return Caller{client, position}, nil

@@ -1,5 +1,11 @@
 package oauth
 
+import (
+	"fmt"
+
+	"oauth2-server/store"
+)
+
 // A Code is the error code of a refusal, as a client reads it.
 type Code uint8
 
@@ -52,3 +58,6 @@ var (
 	errNoToken      = &Error{InvalidRequest, "token is missing"}
 	errForeignToken = &Error{UnauthorizedClient, "the token was issued to another client"}
 )
+
+// errStale is the refusal that a replica cut off from the store does not dare.
+var errStale = fmt.Errorf("this replica is cut off from the store and may not know: %w", store.ErrUnavailable)

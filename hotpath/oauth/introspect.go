@@ -30,7 +30,11 @@ func (s *Rules) IntrospectMany(caller Caller, texts [][]byte, answer func(t *Rea
 	for i, text := range texts {
 		t := &readings[i]
 		t.waited = waited
-		if read[i] = s.read(text, t); read[i] && t.far {
+		var err error
+		if read[i], err = s.read(text, t); err != nil {
+			return err
+		}
+		if read[i] && t.far {
 			keys, asked = append(keys, t.key), append(asked, t)
 		}
 		waited = t.waited

@@ -11,7 +11,7 @@ import (
 
 // Clients is who may ask. None of it costs I/O.
 type Clients interface {
-	Fresh() error
+	Fresh() (stale bool, err error)
 	Position() store.Position
 	Client(id []byte) *store.Client
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"oauth2-server/cache"
+	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/token"
 	"oauth2-server/store"
 )
@@ -28,47 +30,68 @@ type Reading struct {
 	digest [sha256.Size]byte // of a JWT's text; here, because it is passed through an interface
 }
 
-// read judges the text alone: is it one that we wrote, and not expired? Garbage costs no I/O (promise P6).
-func (s *Rules) read(text []byte, t *Reading) bool {
+// read judges the text alone: is it one that we wrote, and not expired? Garbage costs no I/O (promise P6). An error
+// means that the text names a key that this replica may just not know.
+func (s *Rules) read(text []byte, t *Reading) (bool, error) {
 	switch token.KindOf(text) {
 	case token.Access:
 		return s.readOpaque(text, t)
 	case token.JWT:
 		return s.readJWT(text, t)
 	default:
-		return false
+		return false, nil
 	}
 }
 
-func (s *Rules) readOpaque(text []byte, t *Reading) bool {
+func (s *Rules) readOpaque(text []byte, t *Reading) (bool, error) {
 	opaque, err := token.ParseOpaque(s.Ring, token.Access, text)
-	if errors.Is(err, token.ErrUnknownKey) && s.awaitKey(opaque.Key, t) {
+	if errors.Is(err, token.ErrUnknownKey) && s.awaitKey(int(opaque.Key), t) {
 		opaque, err = token.ParseOpaque(s.Ring, token.Access, text)
 	}
+	if errors.Is(err, token.ErrUnknownKey) {
+		return false, s.unknownKey()
+	}
 	if err != nil {
-		return false
+		return false, nil
 	}
 	t.far, t.key = true, store.TokenKey{ID: opaque.ID, Expires: opaque.Expires}
-	return opaque.Expires > s.now()
+	return opaque.Expires > s.now(), nil
 }
 
 // readJWT takes a JWT that was verified before from memory, as long as its key is in the ring.
-func (s *Rules) readJWT(text []byte, t *Reading) bool {
+func (s *Rules) readJWT(text []byte, t *Reading) (bool, error) {
 	t.far, t.digest = false, sha256.Sum256(text)
 	if header, _, _ := bytes.Cut(text, dot); s.Ring.Verifier(header) == nil {
-		if !s.awaitKey(byte(maphash.Bytes(seed, header)), t) {
-			return false
+		if !s.awaitKey(256+int(byte(maphash.Bytes(seed, header))), t) || s.Ring.Verifier(header) == nil {
+			return false, s.unknownKey()
 		}
 	} else if record, ok := s.Tokens.Remembered(t.bytes, &t.digest); ok && t.parse(record) == nil {
-		return t.Record.Expires > s.now()
+		return t.Record.Expires > s.now(), nil
 	}
 	if token.ParseJWT(s.Ring, s.Issuer, text, &t.Record) != nil || t.Record.Expires <= s.now() {
-		return false
+		return false, nil
 	}
 	t.bytes = t.Record.Append(t.bytes[:0])
 	s.Tokens.Remember(&t.digest, t.bytes)
-	return true
+	return true, nil
 }
+
+// unknownKey is the verdict on a token of a key that is not in the ring: none of ours, and no error, unless the ring
+// has a key that no secret here opens, or the replica is cut off from where keys come from.
+func (s *Rules) unknownKey() error {
+	stale, err := s.Clients.Fresh()
+	switch {
+	case err != nil:
+		return err
+	case stale:
+		return errStale
+	case !s.Ring.Whole():
+		return errSealedKey
+	}
+	return nil
+}
+
+var errSealedKey = fmt.Errorf("a key of the ring is sealed to this server: %w: %w", keys.ErrSealed, store.ErrUnavailable)
 
 var (
 	dot  = []byte(".")
@@ -93,7 +116,7 @@ func (s *Rules) find(t *Reading) (bool, error) {
 // alive is the verdict on a record that was found: not denied and not cut off, as far as the fence vouches. The
 // fence comes after the record was found, however long that took.
 func (s *Rules) alive(r *store.Record) (bool, error) {
-	if err := s.Clients.Fresh(); err != nil {
+	if _, err := s.Clients.Fresh(); err != nil {
 		return false, err
 	}
 	return !s.Tokens.Dead(r), nil
@@ -103,8 +126,8 @@ func (s *Rules) alive(r *store.Record) (bool, error) {
 // the only way to a verdict: introspection, revocation and whatever comes ask it.
 func (s *Rules) verdict(text []byte, t *Reading) (bool, error) {
 	t.waited = false
-	if !s.read(text, t) {
-		return false, nil
+	if authentic, err := s.read(text, t); !authentic || err != nil {
+		return false, err
 	}
 	if t.far {
 		if found, err := s.find(t); !found || err != nil {
@@ -131,9 +154,9 @@ func maySee(caller *store.Client, r *store.Record) bool {
 	return false
 }
 
-// unknownKeys remembers when a token last named a key that is not known, by
-// the key's number or a byte of its header's hash.
-type unknownKeys [256]atomic.Int64 // store's clock, nanoseconds
+// unknownKeys remembers when a token last named a key that is not known: by the key's number for opaque
+// tokens, and apart from those by a byte of the header's hash for JWTs.
+type unknownKeys [512]atomic.Int64 // store's clock, nanoseconds
 
 const (
 	keyWait  = int64(100 * time.Millisecond) // two polls
@@ -142,7 +165,7 @@ const (
 
 // awaitKey waits for a poll, which brings a key that was made a moment ago. A flood of unknown keys waits for nothing: a number is awaited during
 // one poll in a second, by all who ask meanwhile, and a request waits once. No I/O is made for it.
-func (s *Rules) awaitKey(number byte, t *Reading) bool {
+func (s *Rules) awaitKey(number int, t *Reading) bool {
 	now, slot := s.Tokens.Now(), &s.unknown[number]
 	first := slot.Load()
 	if t.waited || now-first > keyWait && now-first < keyQuiet {

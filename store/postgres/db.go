@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"oauth2-server/store/migrations"
 )
@@ -97,6 +98,7 @@ func connConfig(options Options) (*pgx.ConnConfig, error) {
 		return nil, errors.New("read database URL: the simple protocol is not supported")
 	}
 	config.ConnectTimeout = connectTimeout
+	config.ValidateConnect = onlyPrimary
 	config.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	milliseconds := strconv.FormatInt((options.Timeout * 9 / 10).Milliseconds(), 10)
 	maps.Copy(config.RuntimeParams, map[string]string{
@@ -112,6 +114,18 @@ func connConfig(options Options) (*pgx.ConnConfig, error) {
 		"idle_in_transaction_session_timeout": milliseconds,
 	})
 	return config, nil
+}
+
+// onlyPrimary refuses a connection to a standby, whose answers may be old. Of several hosts in the URL the next is tried then.
+func onlyPrimary(ctx context.Context, conn *pgconn.PgConn) error {
+	answers, err := conn.Exec(ctx, "select pg_is_in_recovery()").ReadAll()
+	if err != nil {
+		return err
+	}
+	if len(answers) != 1 || len(answers[0].Rows) != 1 || string(answers[0].Rows[0][0]) != "f" {
+		return errStandby
+	}
+	return nil
 }
 
 // singleConfig is how migrations and maintenance connect: their statements may

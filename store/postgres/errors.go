@@ -71,10 +71,12 @@ func refused(refusal *pgconn.PgError, err error, connecting bool) error {
 		return fmt.Errorf("%w: %s", store.ErrConflict, refusal.ConstraintName)
 	case "25006": // read_only_sql_transaction
 		return &store.Fault{Part: partPrimary, Err: err}
-	case "3D000", "3F000", "42P01", "42703", "42883": // no such database, schema, table, column, function
-		return &store.Fault{Part: partSchema, Err: fmt.Errorf("%w: %s", err, migrateHint)}
 	case "42501": // insufficient_privilege
-		return &store.Fault{Part: partAuthentication, Err: err}
+		return &store.Fault{Part: partQuery, Err: fmt.Errorf("%w: grant it to the user of OAUTH2_DATABASE_URL", err)}
+	case "3D000": // no such database
+		return &store.Fault{Part: partSchema, Err: fmt.Errorf("%w: create the database first", err)}
+	case "3F000", "42P01", "42703", "42883": // no such schema, table, column, function
+		return &store.Fault{Part: partSchema, Err: fmt.Errorf("%w: %s", err, migrateHint)}
 	}
 	if refusal.Code == "23514" && refusal.TableName == "tokens" && refusal.ConstraintName == "" {
 		// check_violation without a constraint: no partition takes the row.

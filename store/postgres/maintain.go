@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -47,19 +48,12 @@ func maintain(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, "set lock_timeout = '100ms'"); err != nil {
 		return err
 	}
-	if err := turnPartitions(ctx, conn); err != nil {
-		return err
-	}
-	for _, sql := range []string{sqlPruneChanges, sqlPruneDenials} {
-		if err := prune(ctx, conn, sql); err != nil {
-			return err
-		}
-	}
-	_, err := conn.Exec(ctx, "delete from replicas where seen < clock_timestamp() - $1::interval", store.Alive)
-	if err != nil {
-		return fmt.Errorf("prune replicas: %w", err)
-	}
-	return nil
+	// What fails does not keep the rest from being done.
+	partitions := turnPartitions(ctx, conn)
+	changes := prune(ctx, conn, sqlPruneChanges)
+	denials := prune(ctx, conn, sqlPruneDenials)
+	_, replicas := conn.Exec(ctx, "delete from replicas where seen < clock_timestamp() - $1::interval", store.Alive)
+	return errors.Join(partitions, changes, denials, replicas)
 }
 
 // prune repeats a bounded deletion until little is left.

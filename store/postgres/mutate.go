@@ -18,7 +18,10 @@ const feedLock = 0x6f61757468320001 // "oauth2", 1
 
 const (
 	sqlLock = "select pg_advisory_xact_lock($1)"
-	sqlDraw = "select nextval('changes_seq'), clock_timestamp()"
+	// A number is at least the milliseconds since 1970, and above the last one. So numbers drawn after a restore are above
+	// all that were drawn before it, and a cut-off made then hits whatever was issued in the history that was lost.
+	sqlDraw = `select setval('changes_seq', greatest(nextval('changes_seq'), (extract(epoch from clock_timestamp()) * 1000)::bigint)),
+		clock_timestamp()`
 
 	sqlChange = "insert into changes (seq, body) values ($1, $2)"
 	sqlCutoff = `insert into cutoffs (kind, name, number, actor, at) values ($1, $2, $3, $4, $5)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"oauth2-server/store"
 )
 
 const (
@@ -63,7 +65,11 @@ func (p *pool) use(ctx context.Context, f func(*pgx.Conn) error) error {
 	if err := p.connect(ctx, place); err != nil {
 		return err
 	}
-	return f(place.conn)
+	err = f(place.conn)
+	if fault, ok := errors.AsType[*store.Fault](classify(err)); ok && fault.Part == partPrimary {
+		p.drop(place) // it was a primary once: the next connection finds out which server is
+	}
+	return err
 }
 
 // take waits for a free place.

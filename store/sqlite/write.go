@@ -82,7 +82,9 @@ func (m *mutation) publishAfter(last store.Position, change *store.Change) error
 	if err := m.tx.QueryRowContext(m.ctx, "select max(seq) from changes").Scan(&newest); err != nil {
 		return classify(err)
 	}
-	change.Place(max(newest, last)+1, m.now)
+	// At least the milliseconds since 1970: numbers drawn after a restore are above all that were drawn before
+	// it, and a cut-off made then hits whatever was issued in the history that was lost.
+	change.Place(max(newest+1, last+1, store.Position(m.now.UnixMilli())), m.now)
 	for _, cut := range change.Cutoffs {
 		if err := m.cutOff(cut); err != nil {
 			return err
