@@ -48,6 +48,7 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	if err != nil {
 		return err
 	}
+	metrics.ExposeMetadata(true) // # TYPE lines
 	set := metrics.NewSet()
 	queries := newQueryMeters(set)
 
