@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	connectTimeout = 2 * time.Second // for all of dialling, TLS and authentication
+	connectTimeout = 2 * time.Second // for each address of dialling, TLS and authentication
+	dialPatience   = 5 * time.Second // for an attempt over all addresses
 	maxLifetime    = time.Hour       // of a connection, so that load moves to a new address; ± a tenth
 	pingAfter      = time.Second     // idle for longer than this, a connection is tried before it is used
 	closeTimeout   = time.Second
@@ -32,6 +33,7 @@ type pool struct {
 	name   string
 	config *pgx.ConnConfig
 	places chan *place // those not in use
+	dials  *dials
 	closed chan struct{}
 
 	connected atomic.Int64
@@ -47,7 +49,7 @@ type place struct {
 }
 
 func newPool(name string, config *pgx.ConnConfig, size int) *pool {
-	p := &pool{name: name, config: config, places: make(chan *place, size), closed: make(chan struct{})}
+	p := &pool{name: name, config: config, places: make(chan *place, size), dials: newDials(config, size), closed: make(chan struct{})}
 	for range size {
 		p.places <- new(place)
 	}
@@ -122,7 +124,7 @@ func (p *pool) connect(ctx context.Context, place *place) error {
 	if place.conn != nil {
 		return nil
 	}
-	conn, err := pgx.ConnectConfig(ctx, p.config)
+	conn, err := p.dials.get(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,6 +159,7 @@ func (p *pool) close() {
 			hangUp(place.conn)
 		}
 	}
+	p.dials.close()
 }
 
 // PoolStats are the gauges and counters of one pool.
