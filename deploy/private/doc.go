@@ -5,7 +5,8 @@
 //
 //	postgres.go   Postgres: URL, NewDatabase
 //	redis.go      Redis: URL, Addr
-//	server.go     what both can suffer: Stop, Continue, Kill, Restart, Close
+//	program.go    Program: any other program that serves
+//	server.go     what all can suffer: Stop, Continue, Kill, Restart, Close
 //	proxy.go      Proxy: a network in between that delays, blocks and cuts
 //	link.go       one connection through it
 //	testing.go    for tests: Main, TestPostgres, TestDatabase, TestRedis

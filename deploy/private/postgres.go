@@ -98,6 +98,17 @@ func (p *Postgres) copyData(from, to string) error {
 	return nil
 }
 
+// Show is the value of a setting, as "show NAME" prints it; "server_version" is one of them.
+func (p *Postgres) Show(ctx context.Context, setting string) (value string, err error) {
+	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, "select current_setting($1)", setting).Scan(&value)
+	return value, err
+}
+
 // exec runs one statement in the database "postgres".
 func (p *Postgres) exec(sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

@@ -51,25 +51,29 @@ func (r *Redis) Addr() string { return r.addr }
 // URL is the server's first database.
 func (r *Redis) URL() string { return "redis://" + r.addr + "/0" }
 
+// Version is the server's version.
+func (r *Redis) Version(ctx context.Context) (string, error) {
+	lines, done, err := r.info(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	for lines.Scan() {
+		if version, ok := strings.CutPrefix(lines.Text(), "redis_version:"); ok {
+			return version, nil
+		}
+	}
+	return "", fmt.Errorf("answer to INFO names no version: %w", lines.Err())
+}
+
 // answers reports whether the server is up and has loaded its data. It asks for
 // the process id too: the port could be another server's.
 func (r *Redis) answers(ctx context.Context) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.addr)
+	lines, done, err := r.info(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	if _, err := conn.Write([]byte("PING\r\nINFO server\r\n")); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(conn)
-	if lines.Scan(); lines.Text() != "+PONG" {
-		return fmt.Errorf("answer to PING is %q", lines.Text())
-	}
+	defer done()
 	for lines.Scan() {
 		if pid, ok := strings.CutPrefix(lines.Text(), "process_id:"); ok && pid == strconv.Itoa(r.pid) {
 			return nil
@@ -78,4 +82,29 @@ func (r *Redis) answers(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("answer to INFO names no process: %w", lines.Err())
+}
+
+// info asks a server that is up what it is. done closes the connection.
+func (r *Redis) info(ctx context.Context) (lines *bufio.Scanner, done func(), err error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return nil, nil, err
+	}
+	if _, err := conn.Write([]byte("PING\r\nINFO server\r\n")); err != nil {
+		return nil, nil, err
+	}
+	lines = bufio.NewScanner(conn)
+	if lines.Scan(); lines.Text() != "+PONG" {
+		return nil, nil, fmt.Errorf("answer to PING is %q", lines.Text())
+	}
+	return lines, func() { conn.Close() }, nil
 }

@@ -25,6 +25,7 @@ type server struct {
 	name    string // for errors
 	dir     string // holds all it writes, and its log
 	command []string
+	env     []string                        // of the child, beside what all have
 	as      *syscall.Credential             // nil: the user we are
 	answers func(ctx context.Context) error // nil once the child, and no other process, answers
 	sweep   func()                          // removes what a killed child leaves behind; may be nil
@@ -129,6 +130,7 @@ func (s *server) start() error {
 	}
 	defer log.Close()
 	cmd := command(s.dir, s.as, s.command...)
+	cmd.Env = append(cmd.Env, s.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.ended, err = spawn(cmd); err != nil {
 		return fmt.Errorf("start %s: %w", s.name, err)
