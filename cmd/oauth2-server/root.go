@@ -26,7 +26,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	root := newGroup("oauth2-server", "A high-throughput OAuth 2 token server",
 		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newTokenCommand(environ),
 		newRevokeCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
-		newVersionCommand())
+		newVersionCommand(), newBenchCommand(), newBenchFloorCommand(), newSeedTokensCommand(environ))
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version()
 	root.PersistentFlags().Bool("json", false, "print JSON")
@@ -130,12 +130,12 @@ var (
 
 func configError(err error) error { return fmt.Errorf("%w:\n%w", errConfig, err) }
 
-// exitStatus: 0 done, 1 failed, 2 the configuration is refused, 3 the explained token is not active.
+// exitStatus: 0 done, 1 failed, 2 the configuration is refused, or a benchmark has no verdict, 3 the explained token is not active.
 func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errConfig):
+	case errors.Is(err, errConfig), errors.Is(err, errNoVerdict):
 		return 2
 	case errors.Is(err, errInactive):
 		return 3
