@@ -3,7 +3,8 @@ package store
 import "time"
 
 // A Position is a number of the feed: the changes of the whole cluster, in the
-// order in which they became visible.
+// order in which they became visible. Numbers are not consecutive: each is at least the milliseconds since 1970, and
+// above the last, so that those drawn after a restore are above all of the history that it lost.
 type Position int64
 
 // A Cursor is where a replica stands in the feed. The tag is random: it must

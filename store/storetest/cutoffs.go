@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"oauth2-server/store"
 )
 
 func (s suite) cutoffs(t *testing.T) {
 	s.rule(t, "NumberIsItsOwnPlaceInTheFeed", cutoffsNumber)
+	s.rule(t, "NumberIsAheadOfAnyOlderHistory", cutoffsAhead)
 	s.rule(t, "KindsAndNamesAreApart", cutoffsKinds)
 	s.rule(t, "LaterReplacesEarlier", cutoffsLater)
 	s.rule(t, "ConcurrentCutoffsHaveNumbersOfTheirOwn", cutoffsRace)
@@ -43,6 +45,16 @@ func cutoffsNumber(t *testing.T, db Store) {
 		change := since(t, ctx, db, cursor, 1)[0]
 		same(t, "number of the change", change.Seq, got.Number)
 		same(t, "cut-offs of the change", change.Cutoffs, []store.Cutoff{got})
+	}
+}
+
+// A history that was lost drew its numbers before now: what is drawn now is above them.
+func cutoffsAhead(t *testing.T, db Store) {
+	before := time.Now().Add(-time.Second).UnixMilli() // the store's clock and ours may differ a little
+	got, err := db.CutOff(testContext(t), actor, store.CutAll, "")
+	must(t, err)
+	if int64(got.Number) < before {
+		t.Errorf("number %d is below %d, the milliseconds of a second ago", got.Number, before)
 	}
 }
 
