@@ -93,8 +93,10 @@ func TestClientAuthentication(t *testing.T) {
 func TestRefusedClientsAreIndistinguishable(t *testing.T) {
 	s := newSite(t)
 	try := func(id, pass string) reply {
-		r := s.do(call{path: "/oauth/token", basic: id, pass: pass, form: values("grant_type", "client_credentials"),
-			headers: map[string]string{"Origin": "https://page.example.com"}}) // the web origin of one of them
+		r := s.do(call{
+			path: "/oauth/token", basic: id, pass: pass, form: values("grant_type", "client_credentials"),
+			headers: map[string]string{"Origin": "https://page.example.com"},
+		}) // the web origin of one of them
 		r.header.Del("Date")
 		return r
 	}
