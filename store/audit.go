@@ -31,6 +31,31 @@ func AuditKeys(at time.Time, actor Actor, action string, before, after []Key) Au
 	return row
 }
 
+// AuditLimit is the audit row of a limit that was created (before is nil),
+// changed, or deleted (after is nil). Its object is "limit" and the name.
+func AuditLimit(at time.Time, actor Actor, action string, before, after *Limit) Audit {
+	row := Audit{At: at, Actor: actor.String(), Action: action}
+	if before != nil {
+		row.Object, row.Before = "limit "+before.Name, mustJSON(before)
+	}
+	if after != nil {
+		row.Object, row.After = "limit "+after.Name, mustJSON(after)
+	}
+	return row
+}
+
+// AuditUser is AuditLimit for a user, by id. What belongs to the password is left out.
+func AuditUser(at time.Time, actor Actor, action string, before, after *User) Audit {
+	row := Audit{At: at, Actor: actor.String(), Action: action}
+	if before != nil {
+		row.Object, row.Before = "user "+before.ID.String(), mustJSON(before.Masked())
+	}
+	if after != nil {
+		row.Object, row.After = "user "+after.ID.String(), mustJSON(after.Masked())
+	}
+	return row
+}
+
 // AuditCutoff is the audit row of a cut-off that has its number.
 func AuditCutoff(at time.Time, actor Actor, cutoff Cutoff) Audit {
 	object := string(cutoff.Kind)

@@ -29,6 +29,8 @@ type Change struct {
 	Keys    []Key    `json:"keys,omitempty"`    // created or changed; those that were reset come as retired
 	Denials []Denial `json:"denials,omitempty"` // at most MaxDenials
 	Cutoffs []Cutoff `json:"cutoffs,omitempty"`
+	Limit   *Limit   `json:"limit,omitempty"`  // created or changed
+	Lifted  string   `json:"lifted,omitempty"` // name of a limit that was deleted
 }
 
 // MaxDenials bounds the denials of one change.

@@ -34,6 +34,8 @@ type Key struct {
 	Public  []byte            `json:"public,omitempty"` // PKIX DER of a UseSign key
 	Seals   map[string][]byte `json:"seals"`            // the private part, sealed once for each secret, by the secret's fingerprint
 	Created time.Time         `json:"created"`
+	Since   time.Time         `json:"since,omitzero"` // when it came into its state; zero: when it was created
+	Until   time.Time         `json:"until,omitzero"` // of a retiring key: when the last token it made is dead
 }
 
 // A Replica is one running server, as it registers itself.
@@ -53,12 +55,22 @@ const Alive = 30 * time.Second
 
 // Audit is one row of the audit: who changed what, when, before and after.
 type Audit struct {
+	ID     int64     `json:"id"` // grows with time; set by the store
 	At     time.Time `json:"at"`
 	Actor  string    `json:"actor"`
-	Action string    `json:"action"` // "client.create", "client.update", "client.delete", "cutoff", "keys.add", "keys.seal", "keys.reset", "deny", "rewrite"
+	Action string    `json:"action"` // "client.create", "client.update", "client.delete", "cutoff", "keys.add", "keys.seal", "keys.rotate", "keys.retire", "keys.reset", "deny", "rewrite", "user.create", …, "limit.create", …
 	Object string    `json:"object"` // what it was done to: a client id, "all", …
 	Before []byte    `json:"-"`      // JSON, masked; nil when there was nothing
 	After  []byte    `json:"-"`      // JSON, masked; nil when nothing is left
+}
+
+// An AuditQuery selects rows of the audit; zero fields select all.
+type AuditQuery struct {
+	Object string // exactly
+	Actor  string // its beginning, like "admin:" or "cli:root"
+	Action string // its beginning, like "limit."
+	Before int64  // rows with a smaller id: the next page
+	Limit  int    // at most so many rows; required
 }
 
 // Clone is a copy that shares nothing with k.

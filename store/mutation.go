@@ -50,6 +50,23 @@ func Reset(old, keys []Key, actor Actor) Change {
 	return change
 }
 
+// ChangedLimit is the change that tells of a limit's next version, or, when limit is nil, that old is deleted.
+func ChangedLimit(old, limit *Limit) Change {
+	if limit == nil {
+		return Change{Lifted: old.Name}
+	}
+	return Change{Limit: limit}
+}
+
+// ChangedUser is the change that makes user, nil when old is deleted, of old, nil when the user is new. Replicas do not
+// hold users: all that they are told is the cut-off of one whose sessions end.
+func ChangedUser(old, user *User, actor Actor) Change {
+	if old == nil || user != nil && !user.EndsSessions(old) {
+		return Change{}
+	}
+	return Change{Cutoffs: []Cutoff{{Kind: CutSubject, Name: old.ID.String(), Actor: actor.String()}}}
+}
+
 // Place gives the change its number in the feed and the time to what has none.
 // A cut-off that has a number keeps it: it comes from a history that was lost.
 func (c *Change) Place(seq Position, now time.Time) {

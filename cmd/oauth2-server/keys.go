@@ -16,9 +16,9 @@ import (
 )
 
 func newKeysCommand(environ []string) *cobra.Command {
-	return newGroup("keys", "Look at the key ring, or make a new one",
+	return newGroup("keys", "Look at the key ring, rotate it, or make a new one",
 		&cobra.Command{Use: "list", Short: "List the keys of the ring", Args: cobra.NoArgs, RunE: withStore(environ, listKeys)},
-		newKeysShared(environ), newKeysReset(environ))
+		newKeysRotate(environ), newKeysShared(environ), newKeysReset(environ))
 }
 
 func listKeys(ctx context.Context, j *job, _ []string) error {
@@ -38,7 +38,7 @@ func listKeys(ctx context.Context, j *job, _ []string) error {
 	})
 }
 
-var keyHead = []string{"ID", "USE", "ALG", "NUMBER", "STATE", "CREATED", "SECRETS", "OPENS"}
+var keyHead = []string{"ID", "USE", "ALG", "NUMBER", "STATE", "CREATED", "SINCE", "UNTIL", "SECRETS", "OPENS"}
 
 func keyRows(all []keys.Listed) (rows [][]string) {
 	for _, k := range all {
@@ -46,7 +46,10 @@ func keyRows(all []keys.Listed) (rows [][]string) {
 		if k.Number > 0 {
 			number = strconv.Itoa(k.Number)
 		}
-		rows = append(rows, []string{k.ID.String(), k.Use, k.Alg, number, k.State, moment(k.Created), strings.Join(k.Secrets, " "), yesNo(&k.Open)})
+		rows = append(rows, []string{
+			k.ID.String(), k.Use, k.Alg, number, k.State, moment(k.Created), moment(k.Since), maybe(k.Until),
+			strings.Join(k.Secrets, " "), yesNo(&k.Open),
+		})
 	}
 	return rows
 }

@@ -8,6 +8,7 @@
 //	                    └─ Seal   values of the cache tier: AES-GCM        envelope.go
 //	Ring                          an immutable snapshot, swapped whole     ring.go
 //	Ensure                        creates what a fresh ring lacks          ensure.go
+//	Rotate, Retire                next → active → retiring → retired       rotate.go
 //
 // The kid of a key is its id, not its thumbprint (RFC 7638): it is the name by
 // which keys are listed, denied and audited, so a token's header leads an

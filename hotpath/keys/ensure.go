@@ -6,60 +6,49 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"oauth2-server/store"
 )
 
-// Store is what Ensure needs of the store; storetest.Store says what each method promises.
+// Store is what the ring needs of the store; storetest.Store says what each method promises.
 type Store interface {
 	Keys(ctx context.Context) ([]store.Key, error)
-	AddKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
-	SealKey(ctx context.Context, actor store.Actor, id store.ID, fingerprint string, sealed []byte) error
+	ChangeKeys(ctx context.Context, actor store.Actor, action string, change func(all []store.Key) ([]store.Key, error)) error
 }
 
-// maxPasses bounds how often Ensure reads again. Three do: add, seal, find nothing to do.
+// maxPasses bounds how often a change is tried again that met another one.
 const maxPasses = 10
+
+// change is ChangeKeys, tried again while others are faster: decide sees what they did.
+func change(ctx context.Context, db Store, actor store.Actor, action string, decide func(all []store.Key) ([]store.Key, error)) error {
+	for range maxPasses {
+		err := db.ChangeKeys(ctx, actor, action, decide)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("change keys: still another's change after %d passes: %w", maxPasses, store.ErrConflict)
+}
 
 // Ensure makes the stored ring complete (see [Generate]), adds the seals that
 // the first secret lacks (see [Missing]), and returns all keys. Of replicas
 // that start at once one adds its keys; the others find them and take them.
 func Ensure(ctx context.Context, db Store, actor store.Actor, secrets Secrets, alg Alg, now time.Time) ([]store.Key, error) {
-	for range maxPasses {
-		all, err := db.Keys(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read keys: %w", err)
-		}
-		changed, err := complete(ctx, db, actor, all, secrets, alg, now)
-		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
-			continue // another replica was first: read what it did
-		}
-		if err != nil || !changed {
-			return all, err
-		}
-	}
-	return nil, fmt.Errorf("complete keys: still changing after %d passes", maxPasses)
-}
-
-// complete does what is due and reports whether it changed anything.
-func complete(ctx context.Context, db Store, actor store.Actor, all []store.Key, secrets Secrets, alg Alg, now time.Time) (changed bool, err error) {
-	fresh, err := Generate(secrets, alg, now, all)
+	err := change(ctx, db, actor, "keys.add", func(all []store.Key) ([]store.Key, error) { return Generate(secrets, alg, now, all) })
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("add keys: %w", err)
 	}
-	if len(fresh) > 0 {
-		if err := db.AddKeys(ctx, actor, fresh); err != nil {
-			return false, fmt.Errorf("add keys: %w", err)
-		}
-		return true, nil
+	err = change(ctx, db, actor, "keys.seal", func(all []store.Key) ([]store.Key, error) { return Missing(all, secrets), nil })
+	if err != nil {
+		return nil, fmt.Errorf("seal keys: %w", err)
 	}
-	for _, s := range Missing(all, secrets) {
-		if err := db.SealKey(ctx, actor, s.Key, s.Fingerprint, s.Sealed); err != nil {
-			return false, fmt.Errorf("seal key %s: %w", s.Key, err)
-		}
-		changed = true
+	all, err := db.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
 	}
-	return changed, nil
+	return all, nil
 }
 
 // Generate makes what a fresh or incomplete ring lacks beside existing: an
@@ -95,22 +84,31 @@ func has(keys []store.Key, use, alg, state string) bool {
 	return false
 }
 
-// freeNumber is the lowest key byte that no key has or had: retired keys still hold theirs.
+// freeNumber is the lowest key byte that no key has or had. When there is none left it is the one that was given up first:
+// its tokens are long dead, and a forger's would not pass the new key.
 func freeNumber(lists ...[]store.Key) (int, error) {
 	var used [256]bool
-	for _, list := range lists {
-		for _, key := range list {
-			if key.Use == store.UseMAC {
-				used[byte(key.Number)] = true
-			}
+	var freed [256]time.Time // when the number's last key was retired
+	for _, key := range slices.Concat(lists...) {
+		if key.Use != store.UseMAC {
+			continue
+		}
+		number := byte(key.Number)
+		used[number] = used[number] || key.State != store.KeyRetired
+		if at := since(&key); at.After(freed[number]) {
+			freed[number] = at
 		}
 	}
+	best := 0
 	for number := 1; number < len(used); number++ {
-		if !used[number] {
-			return number, nil
+		if !used[number] && (best == 0 || freed[number].Before(freed[best])) {
+			best = number
 		}
 	}
-	return 0, errors.New("generate key: all 255 numbers of MAC keys are in use")
+	if best == 0 {
+		return 0, errors.New("generate key: all 255 numbers of MAC keys are in use")
+	}
+	return best, nil
 }
 
 func generateSign(secrets Secrets, alg Alg, state string, now time.Time) (store.Key, error) {
@@ -126,14 +124,14 @@ func generateSign(secrets Secrets, alg Alg, state string, now time.Time) (store.
 	if err != nil {
 		return store.Key{}, fmt.Errorf("encode public %s key: %w", alg, err)
 	}
-	key := store.Key{ID: store.NewID(now), Use: store.UseSign, Alg: string(alg), State: state, Public: public, Created: now}
+	key := store.Key{ID: store.NewID(now), Use: store.UseSign, Alg: string(alg), State: state, Public: public, Created: now, Since: now}
 	return sealed(key, secrets, private), nil
 }
 
 func generateMAC(secrets Secrets, number int, state string, now time.Time) store.Key {
 	private := make([]byte, 32)
 	rand.Read(private) // never fails: the runtime aborts instead
-	key := store.Key{ID: store.NewID(now), Number: number, Use: store.UseMAC, Alg: store.AlgMAC, State: state, Created: now}
+	key := store.Key{ID: store.NewID(now), Number: number, Use: store.UseMAC, Alg: store.AlgMAC, State: state, Created: now, Since: now}
 	return sealed(key, secrets, private)
 }
 

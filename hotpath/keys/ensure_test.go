@@ -3,10 +3,9 @@ package keys
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"oauth2-server/store"
 )
@@ -40,19 +39,33 @@ func TestGenerateCompletesARing(t *testing.T) {
 	}
 }
 
-func TestGenerateTakesUnusedNumbers(t *testing.T) {
+func TestGenerateTakesUnusedNumbersFirst(t *testing.T) {
 	s := secrets(t, newText)
 	var existing []store.Key
 	for number := 1; number <= 255; number++ {
 		if number != 7 && number != 200 {
-			existing = append(existing, store.Key{Use: store.UseMAC, Alg: store.AlgMAC, Number: number, State: store.KeyRetired})
+			retired := now.Add(-time.Duration(number) * time.Hour)
+			existing = append(existing, store.Key{Use: store.UseMAC, Alg: store.AlgMAC, Number: number, State: store.KeyRetired, Since: retired})
 		}
 	}
-	keys := generate(t, s, HS256, existing...)
-	if len(keys) != 2 || keys[0].Number != 7 || keys[1].Number != 200 {
-		t.Errorf("got %d keys, want numbers 7 and 200", len(keys))
+	f := func(first, second int) {
+		t.Helper()
+		keys := generate(t, s, HS256, existing...)
+		if keys[0].Number != first || keys[1].Number != second {
+			t.Errorf("got %d and %d, want %d and %d", keys[0].Number, keys[1].Number, first, second)
+		}
 	}
-	if _, err := Generate(s, HS256, now, append(existing, keys[0], store.Key{Use: store.UseMAC, Number: 200})); err == nil {
+	f(7, 200)
+	for _, number := range []int{7, 200} {
+		existing = append(existing, store.Key{Use: store.UseMAC, Number: number, State: store.KeyRetiring})
+	}
+	f(255, 254) // retired first
+	existing = append(existing, store.Key{Use: store.UseMAC, Number: 255, State: store.KeyRetired, Since: now})
+	f(254, 253) // 255 was used again meanwhile
+	for i := range existing {
+		existing[i].State = store.KeyRetiring
+	}
+	if _, err := Generate(s, HS256, now, existing); err == nil {
 		t.Error("a 256th MAC key was made")
 	}
 }
@@ -126,8 +139,8 @@ func TestEnsureReportsFaults(t *testing.T) {
 		}
 	}
 	f(&memory{readErr: store.ErrUnavailable}, store.ErrUnavailable)
-	f(&memory{addErr: store.ErrUnavailable}, store.ErrUnavailable)
-	endless := &memory{addErr: store.ErrConflict}
+	f(&memory{changeErr: store.ErrUnavailable}, store.ErrUnavailable)
+	endless := &memory{changeErr: store.ErrConflict}
 	if _, err := Ensure(t.Context(), endless, store.Actor{}, secrets(t, newText), ES256, now); err == nil {
 		t.Error("conflicts without end are no error")
 	}
@@ -135,10 +148,12 @@ func TestEnsureReportsFaults(t *testing.T) {
 
 // memory keeps keys as storetest.Store demands.
 type memory struct {
-	mu              sync.Mutex
-	keys            []store.Key
-	rival           []store.Key // of a replica that adds its keys just before
-	readErr, addErr error
+	mu                 sync.Mutex
+	keys               []store.Key
+	actions            []string    // of the changes that were made
+	asked              int         // how often it was asked for a change
+	rival              []store.Key // the ring as another replica leaves it just before
+	readErr, changeErr error
 }
 
 func (m *memory) Keys(context.Context) ([]store.Key, error) {
@@ -151,29 +166,20 @@ func (m *memory) Keys(context.Context) ([]store.Key, error) {
 	return keys, m.readErr
 }
 
-func (m *memory) AddKeys(_ context.Context, _ store.Actor, keys []store.Key) error {
+func (m *memory) ChangeKeys(_ context.Context, _ store.Actor, action string, change func([]store.Key) ([]store.Key, error)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.keys, m.rival = append(m.keys, m.rival...), nil
-	for _, key := range keys {
-		if has(m.keys, key.Use, key.Alg, key.State) {
-			return store.ErrConflict
-		}
+	m.asked++
+	changed, err := change(m.keys)
+	if err != nil || len(changed) == 0 {
+		return err
 	}
-	if m.addErr == nil {
-		m.keys = append(m.keys, keys...)
+	if m.rival != nil {
+		m.keys, m.rival = m.rival, nil
+		return store.ErrConflict
 	}
-	return m.addErr
-}
-
-func (m *memory) SealKey(_ context.Context, _ store.Actor, id store.ID, fingerprint string, sealed []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.keys, func(k store.Key) bool { return k.ID == id })
-	if i < 0 {
-		return store.ErrNotFound
+	if m.changeErr == nil {
+		m.keys, m.actions = joined(m.keys, changed), append(m.actions, action)
 	}
-	m.keys[i].Seals = maps.Clone(m.keys[i].Seals)
-	m.keys[i].Seals[fingerprint] = sealed
-	return nil
+	return m.changeErr
 }

@@ -208,18 +208,32 @@ type Listed struct {
 	Number  int       `json:"number,omitempty"` // the key byte of opaque tokens
 	State   string    `json:"state"`
 	Created time.Time `json:"created"`
-	Secrets []string  `json:"secrets"` // fingerprints of the secrets that open it
-	Open    bool      `json:"open"`    // whether this server could open it
+	Since   time.Time `json:"since"`          // when it came into its state
+	Until   time.Time `json:"until,omitzero"` // of a retiring key: when the last token it made is dead
+	Secrets []string  `json:"secrets"`        // fingerprints of the secrets that open it
+	Open    bool      `json:"open"`           // whether this server could open it
+}
+
+// due reports whether a key has to be retired.
+func (r *Ring) due(now time.Time) bool {
+	for _, e := range r.now.Load().entries {
+		if len(Retire([]store.Key{e.key}, now)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // List is the stored keys, oldest first.
 func (r *Ring) List() []Listed {
 	var list []Listed
 	for _, e := range r.now.Load().sorted() {
+		secrets := slices.AppendSeq([]string{}, maps.Keys(e.key.Seals)) // of a retired key none
+		slices.Sort(secrets)
 		list = append(list, Listed{
 			ID: e.key.ID, Use: e.key.Use, Alg: e.key.Alg, Number: e.key.Number, State: e.key.State, Created: e.key.Created,
-			Secrets: slices.Sorted(maps.Keys(e.key.Seals)),
-			Open:    e.mac != nil || e.signer != nil,
+			Since: since(&e.key), Until: e.key.Until,
+			Secrets: secrets, Open: e.mac != nil || e.signer != nil,
 		})
 	}
 	return list

@@ -14,18 +14,11 @@ var ErrSealed = errors.New(`none of the secrets given opens it; give the old sec
 // errDamaged means that a seal of ours holds what it should not: the row was altered.
 var errDamaged = errors.New("is damaged")
 
-// A Seal is one to be added to a key.
-type Seal struct {
-	Key         store.ID
-	Fingerprint string // of the secret
-	Sealed      []byte
-}
-
-// Missing is the seals of the first secret that keys lack which another of the
-// secrets opens. With them the old secret can be dropped; the old seals stay,
-// so that replicas which have only the old secret keep working meanwhile.
-func Missing(keys []store.Key, secrets Secrets) []Seal {
-	var seals []Seal
+// Missing is the keys that lack a seal of the first secret and that another of
+// the secrets opens, with that seal added. With it the old secret can be dropped; the old
+// seals stay, so that replicas which have only the old secret keep working meanwhile.
+func Missing(keys []store.Key, secrets Secrets) []store.Key {
+	var resealed []store.Key
 	for _, key := range keys {
 		name := secrets.all()[0].fingerprint
 		if key.Seals[name] != nil || key.State == store.KeyRetired {
@@ -35,9 +28,11 @@ func Missing(keys []store.Key, secrets Secrets) []Seal {
 		if err != nil {
 			continue // Apply reports it
 		}
-		seals = append(seals, Seal{Key: key.ID, Fingerprint: name, Sealed: seal(&key, secrets, private)})
+		key = key.Clone()
+		key.Seals[name] = seal(&key, secrets, private)
+		resealed = append(resealed, key)
 	}
-	return seals
+	return resealed
 }
 
 // seal seals a private part under the first secret.

@@ -20,6 +20,7 @@ const (
 	InvalidTarget                      // RFC 8707 §2
 	ServerError                        // RFC 6749 §4.1.2.1
 	TemporarilyUnavailable             // RFC 6749 §4.1.2.1
+	TooManyRequests                    // in no RFC: of the status that RFC 6585 §4 defines
 	NumCodes
 )
 
@@ -33,6 +34,7 @@ var codeNames = [NumCodes]string{
 	InvalidTarget:          "invalid_target",
 	ServerError:            "server_error",
 	TemporarilyUnavailable: "temporarily_unavailable",
+	TooManyRequests:        "too_many_requests",
 }
 
 func (c Code) String() string { return codeNames[c] }

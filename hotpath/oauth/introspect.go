@@ -62,7 +62,7 @@ func (s *Rules) answerMany(caller Caller, readings []Reading, read []bool, answe
 		t := &readings[i]
 		active := read[i] && !t.far
 		if active {
-			alive, err := s.alive(&t.Record)
+			alive, err := s.alive(t)
 			if err != nil {
 				return err
 			}

@@ -20,12 +20,14 @@ import (
 //
 //	read   well-formed and authentic, not expired      no I/O
 //	       the record: here, or found in the tiers
-//	judge  not denied, not cut off; may the caller see it?
+//	judge  its key still holds, not denied, not cut off; may the caller see it?
 type Reading struct {
 	Record store.Record // valid until the reading is used again
 	bytes  []byte       // what Record's fields alias
 	far    bool         // an opaque token: its record must be found
 	key    store.TokenKey
+	number byte              // of the MAC key of an opaque token
+	header []byte            // of a JWT: it names the key; nil of an opaque token; valid as long as the text
 	waited bool              // a poll was awaited for the request already
 	digest [sha256.Size]byte // of a JWT's text; here, because it is passed through an interface
 }
@@ -55,14 +57,16 @@ func (s *Rules) readOpaque(text []byte, t *Reading) (bool, error) {
 		return false, nil //nolint:nilerr // no token of ours, which is a verdict and no fault
 	}
 	t.far, t.key = true, store.TokenKey{ID: opaque.ID, Expires: opaque.Expires}
+	t.number, t.header = opaque.Key, nil
 	return opaque.Expires > s.now(), nil
 }
 
 // readJWT takes a JWT that was verified before from memory, as long as its key is in the ring.
 func (s *Rules) readJWT(text []byte, t *Reading) (bool, error) {
 	t.far, t.digest = false, sha256.Sum256(text)
-	if header, _, _ := bytes.Cut(text, dot); s.Ring.Verifier(header) == nil {
-		if !s.awaitKey(256+int(byte(maphash.Bytes(seed, header))), t) || s.Ring.Verifier(header) == nil {
+	t.header, _, _ = bytes.Cut(text, dot)
+	if s.Ring.Verifier(t.header) == nil {
+		if !s.awaitKey(256+int(byte(maphash.Bytes(seed, t.header))), t) || s.Ring.Verifier(t.header) == nil {
 			return false, s.unknownKey()
 		}
 	} else if record, ok := s.Tokens.Remembered(t.bytes, &t.digest); ok && t.parse(record) == nil {
@@ -113,13 +117,22 @@ func (s *Rules) find(t *Reading) (bool, error) {
 	return true, t.parse(record)
 }
 
-// alive is the verdict on a record that was found: not denied and not cut off, as far as the fence vouches. The
-// fence comes after the record was found, however long that took.
-func (s *Rules) alive(r *store.Record) (bool, error) {
+// alive is the verdict on a record that was found: its key not retired, not denied and not cut off, as far as the fence
+// vouches. The fence comes after the record was found, however long that took.
+func (s *Rules) alive(t *Reading) (bool, error) {
 	if _, err := s.Clients.Fresh(); err != nil {
 		return false, err
 	}
-	return !s.Tokens.Dead(r), nil
+	return s.holds(t) && !s.Tokens.Dead(&t.Record), nil
+}
+
+// holds reports whether the key that made the token is in the ring still: the poll that the fence waited for may have
+// brought its end, after the text was read.
+func (s *Rules) holds(t *Reading) bool {
+	if t.header != nil {
+		return s.Ring.Verifier(t.header) != nil
+	}
+	return s.Ring.MAC(t.number) != nil
 }
 
 // verdict reads a token, finds its record and says whether it is alive. It is
@@ -134,7 +147,7 @@ func (s *Rules) verdict(text []byte, t *Reading) (bool, error) {
 			return false, err
 		}
 	}
-	return s.alive(&t.Record)
+	return s.alive(t)
 }
 
 // maySee reports whether the caller may learn of the token (RFC 7662 §2.1, §4): it was issued to the caller, or for a

@@ -93,20 +93,3 @@ func (db *DB) Clients(ctx context.Context) ([]store.Client, error) {
 	})
 	return all, err
 }
-
-// Audits lists the newest rows of the audit first.
-func (db *DB) Audits(ctx context.Context, limit int) ([]store.Audit, error) {
-	var all []store.Audit
-	err := db.use(ctx, db.read, queryExplain, func(ctx context.Context, conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, "select at, actor, action, object, before, after from audit order by id desc limit $1", limit)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (a store.Audit, err error) {
-			err = row.Scan(&a.At, &a.Actor, &a.Action, &a.Object, &a.Before, &a.After)
-			return a, err
-		})
-		return err
-	})
-	return all, err
-}

@@ -32,23 +32,26 @@ type Options struct {
 
 // Queries is the closed set of names that Observe is called with.
 var Queries = [...]string{
-	queryPoll, queryLoad, queryInsert, queryFind, queryDeny, queryCutoff, queryClient, queryKeys,
+	queryPoll, queryLoad, queryInsert, queryFind, queryDeny, queryCutoff, queryClient, queryKeys, queryLimit, queryUser, queryLimitMinute,
 	queryExplain, queryRegister, queryMaintain, queryMigrate,
 }
 
 const (
-	queryPoll     = "poll"
-	queryLoad     = "load"
-	queryInsert   = "insert_tokens"
-	queryFind     = "find_tokens"
-	queryDeny     = "deny"
-	queryCutoff   = "cutoff"
-	queryClient   = "client"
-	queryKeys     = "keys"
-	queryExplain  = "explain"
-	queryRegister = "register"
-	queryMaintain = "maintain"
-	queryMigrate  = "migrate"
+	queryPoll        = "poll"
+	queryLoad        = "load"
+	queryInsert      = "insert_tokens"
+	queryFind        = "find_tokens"
+	queryDeny        = "deny"
+	queryCutoff      = "cutoff"
+	queryClient      = "client"
+	queryKeys        = "keys"
+	queryLimit       = "limit"
+	queryUser        = "user"
+	queryLimitMinute = "limit_minute"
+	queryExplain     = "explain"
+	queryRegister    = "register"
+	queryMaintain    = "maintain"
+	queryMigrate     = "migrate"
 )
 
 // DB is a store on a PostgreSQL database. It is safe for concurrent use.

@@ -5,7 +5,8 @@
 //	FindTokens          pool read      tokens.go     one query, one partition a key
 //	Poll, Load          pool feed      feed.go       the feed, and the whole state
 //	Deny, CutOff, …     pool security  mutate.go ─►  row work, then the lock, the number, the change, commit
-//	                                   denials.go, clients.go, keys.go, replicas.go
+//	                                   denials.go, clients.go, keys.go, limits.go, users.go, replicas.go
+//	Audits, User, …     pool read      people.go     what people look at, a page at a time
 //	Maintain            own connection maintain.go, partitions.go
 //	Migrate             own connection migrate.go
 //

@@ -69,16 +69,39 @@ func calls(db *DB, f *follower) map[string]func(ctx context.Context) error {
 			_, err := db.UpdateClient(ctx, tester, "web", func(*store.Client) error { return nil })
 			return err
 		},
-		"DeleteClient":    func(ctx context.Context) error { return db.DeleteClient(ctx, tester, "web") },
-		"Client":          func(ctx context.Context) error { _, err := db.Client(ctx, "web"); return err },
-		"Clients":         func(ctx context.Context) error { _, err := db.Clients(ctx); return err },
-		"AddKeys":         func(ctx context.Context) error { return db.AddKeys(ctx, tester, nil) },
-		"SealKey":         func(ctx context.Context) error { return db.SealKey(ctx, tester, row.ID, "x", nil) },
+		"DeleteClient": func(ctx context.Context) error { return db.DeleteClient(ctx, tester, "web") },
+		"Client":       func(ctx context.Context) error { _, err := db.Client(ctx, "web"); return err },
+		"Clients":      func(ctx context.Context) error { _, err := db.Clients(ctx); return err },
+		"ChangeKeys": func(ctx context.Context) error {
+			return db.ChangeKeys(ctx, tester, "keys.add", func([]store.Key) ([]store.Key, error) { return nil, nil })
+		},
+		"FindToken": func(ctx context.Context) error { _, err := db.FindToken(ctx, row.ID); return err },
+		"NewestTokens": func(ctx context.Context) error {
+			return db.NewestTokens(ctx, store.ID{}, 10, func(store.Token) bool { return true })
+		},
+		"CountTokens": func(ctx context.Context) error { _, err := db.CountTokens(ctx); return err },
+		"ChangeLimit": func(ctx context.Context) error {
+			_, err := db.ChangeLimit(ctx, tester, "limit.delete", "one", func(*store.Limit) (*store.Limit, error) { return nil, nil })
+			return err
+		},
+		"Limits": func(ctx context.Context) error { _, err := db.Limits(ctx); return err },
+		"SaveLimitMinute": func(ctx context.Context) error {
+			return db.SaveLimitMinute(ctx, store.LimitMinute{Replica: row.ID}, []store.RefusedKey{{Limit: "one"}})
+		},
+		"LimitMinutes": func(ctx context.Context) error { _, err := db.LimitMinutes(ctx, 0); return err },
+		"NewlyRefused": func(ctx context.Context) error { _, err := db.NewlyRefused(ctx, "one", 1); return err },
+		"ChangeUser": func(ctx context.Context) error {
+			_, err := db.ChangeUser(ctx, tester, "user.delete", row.ID, func(*store.User) (*store.User, error) { return nil, nil })
+			return err
+		},
+		"User":            func(ctx context.Context) error { _, err := db.User(ctx, row.ID); return err },
+		"UserByName":      func(ctx context.Context) error { _, err := db.UserByName(ctx, "alice"); return err },
+		"Users":           func(ctx context.Context) error { _, err := db.Users(ctx, "", 10); return err },
 		"ResetKeys":       func(ctx context.Context) error { return db.ResetKeys(ctx, tester, nil) },
 		"Keys":            func(ctx context.Context) error { _, err := db.Keys(ctx); return err },
 		"Denied":          func(ctx context.Context) error { _, err := db.Denied(ctx, store.DenyToken, row.ID); return err },
 		"Cutoffs":         func(ctx context.Context) error { _, err := db.Cutoffs(ctx); return err },
-		"Audits":          func(ctx context.Context) error { _, err := db.Audits(ctx, 1); return err },
+		"Audits":          func(ctx context.Context) error { _, err := db.Audits(ctx, store.AuditQuery{Limit: 1}); return err },
 		"Register":        func(ctx context.Context) error { return db.Register(ctx, store.Replica{ID: row.ID}) },
 		"Replicas":        func(ctx context.Context) error { _, err := db.Replicas(ctx); return err },
 		"Maintain":        db.Maintain,

@@ -126,7 +126,7 @@ func (l *loading) run(steps []migrations.Migration) (store.Beat, error) {
 	if err := l.schema(steps); err != nil {
 		return store.Beat{}, err
 	}
-	for _, step := range []func() error{l.clients, l.keys, l.cutoffs, l.denials} {
+	for _, step := range []func() error{l.clients, l.keys, l.limits, l.cutoffs, l.denials} {
 		if err := step(); err != nil {
 			return store.Beat{}, err
 		}
@@ -177,6 +177,12 @@ func (l *loading) clients() error {
 func (l *loading) keys() error {
 	return eachBody(l.ctx, l.conn, "select body from keys", func(k store.Key) error {
 		return pass(l.apply, &store.Change{Keys: []store.Key{k}})
+	})
+}
+
+func (l *loading) limits() error {
+	return eachBody(l.ctx, l.conn, "select body from limits", func(limit store.Limit) error {
+		return pass(l.apply, &store.Change{Limit: &limit})
 	})
 }
 

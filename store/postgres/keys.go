@@ -9,28 +9,24 @@ import (
 	"oauth2-server/store"
 )
 
-// AddKeys adds keys, all or none. ErrConflict: a (use, alg) would have two
-// active or two next keys, or a live MAC key has the number.
-func (db *DB) AddKeys(ctx context.Context, actor store.Actor, keys []store.Key) error {
+// ChangeKeys lets change say which keys are new or different, and stores
+// those; an error of change is returned as it is. ErrConflict: a (use, alg) would
+// have two active or two next keys, or two live MAC keys one number.
+func (db *DB) ChangeKeys(ctx context.Context, actor store.Actor, action string, change func(all []store.Key) ([]store.Key, error)) error {
 	_, err := db.mutate(ctx, queryKeys, func(tx *transaction) (story, error) {
-		return keyStory(store.Change{Keys: keys}, actor, "keys.add", nil, keys), tx.insertKeys(keys)
-	})
-	return err
-}
-
-// SealKey adds a seal to a key, beside those it has. ErrNotFound.
-func (db *DB) SealKey(ctx context.Context, actor store.Actor, id store.ID, fingerprint string, sealed []byte) error {
-	_, err := db.mutate(ctx, queryKeys, func(tx *transaction) (story, error) {
-		var old store.Key
-		err := tx.conn.QueryRow(tx.ctx, "select body from keys where id = $1 for update", [16]byte(id)).Scan(&old)
+		all, err := tx.lockKeys()
 		if err != nil {
 			return story{}, err
 		}
-		key := old.Clone()
-		key.Seals[fingerprint] = sealed
-		_, err = tx.conn.Exec(tx.ctx, "update keys set body = $2 where id = $1", [16]byte(id), key)
-		after := []store.Key{key}
-		return keyStory(store.Change{Keys: after}, actor, "keys.seal", []store.Key{old}, after), err
+		changed, err := change(all)
+		if err != nil {
+			return story{}, callerError{err}
+		}
+		if len(changed) == 0 {
+			return story{}, nil
+		}
+		old, err := tx.replaceKeys(changed)
+		return keyStory(store.Change{Keys: changed}, actor, action, old, changed), err
 	})
 	return err
 }
@@ -38,11 +34,7 @@ func (db *DB) SealKey(ctx context.Context, actor store.Actor, id store.ID, finge
 // ResetKeys puts keys in the place of all there are, and cuts off everything, in one transaction.
 func (db *DB) ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error {
 	_, err := db.mutate(ctx, queryKeys, func(tx *transaction) (story, error) {
-		// Two resets at once: the later one must see the keys of the earlier.
-		if _, err := tx.conn.Exec(tx.ctx, "lock table keys in share row exclusive mode"); err != nil {
-			return story{}, err
-		}
-		old, err := listKeys(tx.ctx, tx.conn)
+		old, err := tx.lockKeys()
 		if err != nil {
 			return story{}, err
 		}
@@ -52,6 +44,32 @@ func (db *DB) ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key
 		return keyStory(store.Reset(old, keys, actor), actor, "keys.reset", old, keys), tx.insertKeys(keys)
 	})
 	return err
+}
+
+// lockKeys reads all keys once nobody else can change or lock any, also one that is not there yet.
+// Reading them goes on.
+func (tx *transaction) lockKeys() ([]store.Key, error) {
+	if _, err := tx.conn.Exec(tx.ctx, "lock table keys in exclusive mode"); err != nil {
+		return nil, err
+	}
+	return listKeys(tx.ctx, tx.conn)
+}
+
+// replaceKeys puts keys in the place of those of the same ids, and returns
+// what they were. All those go first: between two keys that change their states there may be no moment with two of one.
+func (tx *transaction) replaceKeys(keys []store.Key) (old []store.Key, err error) {
+	ids := make([][16]byte, len(keys))
+	for i, k := range keys {
+		ids[i] = k.ID
+	}
+	rows, err := tx.conn.Query(tx.ctx, "delete from keys where id = any($1::uuid[]) returning body", ids)
+	if err != nil {
+		return nil, err
+	}
+	if old, err = pgx.CollectRows(rows, pgx.RowTo[store.Key]); err != nil {
+		return nil, err
+	}
+	return old, tx.insertKeys(keys)
 }
 
 // Keys lists the keys by creation.

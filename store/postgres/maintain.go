@@ -30,8 +30,16 @@ const sqlPruneChanges = `with oldest as (select seq, at from changes order by se
 const sqlPruneDenials = `delete from denials where (kind, id) in (
 	select kind, id from denials where expires < clock_timestamp() order by expires limit $1 for update skip locked)`
 
+// What the limits counted is kept for an hour, and the keys they refused for a day since the last refusal. A key that a
+// replica is just writing about is left for the next time.
+const (
+	sqlPruneRefused = `delete from limit_refused where (name, hash) in (
+		select name, hash from limit_refused where at < clock_timestamp() - interval '1 day' order by at limit $1 for update skip locked)`
+	sqlPruneMinutes = "delete from limit_minutes where minute < extract(epoch from clock_timestamp() - interval '1 hour') / 60 - 1"
+)
+
 // Maintain makes the partitions that are due and drops those that are past,
-// and prunes changes, expired denials and dead replicas. One caller does it;
+// and prunes changes, expired denials, old counts of the limits and dead replicas. One caller does it;
 // the others return at once. It waits for no lock longer than 100 ms, so no
 // reader or writer waits behind it; what it could not lock it does next time.
 func (db *DB) Maintain(ctx context.Context) error {
@@ -52,8 +60,10 @@ func maintain(ctx context.Context, conn *pgx.Conn) error {
 	partitions := turnPartitions(ctx, conn)
 	changes := prune(ctx, conn, sqlPruneChanges)
 	denials := prune(ctx, conn, sqlPruneDenials)
+	refused := prune(ctx, conn, sqlPruneRefused)
+	_, minutes := conn.Exec(ctx, sqlPruneMinutes)
 	_, replicas := conn.Exec(ctx, "delete from replicas where seen < clock_timestamp() - $1::interval", store.Alive)
-	return errors.Join(partitions, changes, denials, replicas)
+	return errors.Join(partitions, changes, denials, refused, minutes, replicas)
 }
 
 // prune repeats a bounded deletion until little is left.

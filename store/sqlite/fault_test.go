@@ -99,11 +99,16 @@ func TestObserveIsToldOfEachCall(t *testing.T) {
 	must(t, err)
 	must(t, db.ResetKeys(ctx, tester, nil))
 	must(t, db.Register(ctx, store.Replica{}))
+	must(t, db.SaveLimitMinute(ctx, store.LimitMinute{}, nil))
+	_, err = db.ChangeLimit(ctx, tester, "limit.create", "one", func(*store.Limit) (*store.Limit, error) { return &store.Limit{}, nil })
+	must(t, err)
+	_, err = db.ChangeUser(ctx, tester, "user.create", store.ID{1}, func(*store.User) (*store.User, error) { return &store.User{}, nil })
+	must(t, err)
 	must(t, db.Maintain(ctx))
 	if _, err := db.Poll(ctx, store.Cursor{Seq: beat.Cursor.Seq, Tag: beat.Cursor.Tag + 1}, ignore); err == nil {
 		t.Error("poll with a wrong tag: no error")
 	}
-	for _, query := range []string{"load", "insert_tokens", "find_tokens", "deny", "cutoff", "client", "keys", "register", "maintain", "migrate"} {
+	for _, query := range []string{"load", "insert_tokens", "find_tokens", "deny", "cutoff", "client", "keys", "limit", "limit_minute", "user", "register", "maintain", "migrate"} {
 		if err, ok := told[query]; !ok || err != nil {
 			t.Errorf("%s: told %v, error %v", query, ok, err)
 		}

@@ -88,7 +88,7 @@ type snapshot struct {
 }
 
 func (s *snapshot) tell() error {
-	for _, part := range []func() error{s.clients, s.keys, s.denials, s.cutoffs} {
+	for _, part := range []func() error{s.clients, s.keys, s.limits, s.denials, s.cutoffs} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -118,6 +118,16 @@ func (s *snapshot) keys() error {
 		return err
 	}
 	return s.apply(&change)
+}
+
+func (s *snapshot) limits() error {
+	return s.query("select body from limits", func(row *sql.Rows) error {
+		limit := new(store.Limit)
+		if err := scanBody(row, limit); err != nil {
+			return err
+		}
+		return s.apply(&store.Change{Limit: limit})
+	})
 }
 
 func (s *snapshot) denials() error {

@@ -10,21 +10,72 @@ import (
 
 const keysSQL = "select body from keys order by created, id"
 
-// AddKeys adds keys, all or none. Unique indexes refuse a second active or next one.
-func (db *DB) AddKeys(ctx context.Context, actor store.Actor, keys []store.Key) error {
+// ChangeKeys stores what change says is new or different. Unique indexes refuse a second active or next one.
+func (db *DB) ChangeKeys(ctx context.Context, actor store.Actor, action string, change func(all []store.Key) ([]store.Key, error)) error {
 	err := db.write(ctx, "keys", func(m *mutation) error {
+		all, err := m.keys(keysSQL)
+		if err != nil {
+			return err
+		}
+		changed, err := change(all)
+		if err != nil {
+			return refusal{err}
+		}
+		if len(changed) == 0 {
+			return nil
+		}
+		old, err := m.replaceKeys(changed)
+		if err != nil {
+			return err
+		}
+		if err := m.publish(&store.Change{Keys: changed}); err != nil {
+			return err
+		}
+		return m.audit(store.AuditKeys(m.now, actor, action, old, changed))
+	})
+	return told(err, "change the keys")
+}
+
+// ResetKeys puts keys in the place of all there are, and cuts off everything.
+func (db *DB) ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error {
+	err := db.write(ctx, "keys", func(m *mutation) error {
+		old, err := m.keys(keysSQL)
+		if err != nil {
+			return err
+		}
+		if _, err := m.exec("delete from keys"); err != nil {
+			return err
+		}
 		if err := m.insertKeys(keys); err != nil {
 			return err
 		}
-		if err := m.publish(&store.Change{Keys: keys}); err != nil {
+		tells := store.Reset(old, keys, actor)
+		if err := m.publish(&tells); err != nil {
 			return err
 		}
-		return m.audit(store.AuditKeys(m.now, actor, "keys.add", nil, keys))
+		return m.audit(store.AuditKeys(m.now, actor, "keys.reset", old, keys))
 	})
-	if err != nil {
-		return fmt.Errorf("add %d keys: %w", len(keys), err)
+	return told(err, "reset the keys")
+}
+
+// keys reads the keys that a statement yields.
+func (m *mutation) keys(text string, args ...any) (all []store.Key, err error) {
+	found, err := m.tx.QueryContext(m.ctx, text, args...)
+	err = rows(found, err, scanInto(&all))
+	return all, err
+}
+
+// replaceKeys puts keys in the place of those of the same ids, and returns
+// what they were. All those go first: between two keys that change their states there may be no moment with two of one.
+func (m *mutation) replaceKeys(keys []store.Key) (old []store.Key, err error) {
+	for _, key := range keys {
+		was, err := m.keys("delete from keys where id = ? returning body", key.ID[:])
+		if err != nil {
+			return nil, err
+		}
+		old = append(old, was...)
 	}
-	return nil
+	return old, m.insertKeys(keys)
 }
 
 func (m *mutation) insertKeys(keys []store.Key) error {
@@ -38,59 +89,6 @@ func (m *mutation) insertKeys(keys []store.Key) error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// SealKey adds a seal to a key, beside those it has.
-func (db *DB) SealKey(ctx context.Context, actor store.Actor, id store.ID, fingerprint string, sealed []byte) error {
-	err := db.write(ctx, "keys", func(m *mutation) error {
-		var old store.Key
-		if err := m.body(&old, "select body from keys where id = ?", id[:]); err != nil {
-			return err
-		}
-		key := old.Clone()
-		key.Seals[fingerprint] = sealed
-		body, err := json.Marshal(key)
-		if err != nil {
-			return fmt.Errorf("write key as JSON: %w", err)
-		}
-		if _, err := m.exec("update keys set body = ? where id = ?", string(body), id[:]); err != nil {
-			return err
-		}
-		if err := m.publish(&store.Change{Keys: []store.Key{key}}); err != nil {
-			return err
-		}
-		return m.audit(store.AuditKeys(m.now, actor, "keys.seal", []store.Key{old}, []store.Key{key}))
-	})
-	if err != nil {
-		return fmt.Errorf("seal key %s: %w", id, err)
-	}
-	return nil
-}
-
-// ResetKeys puts keys in the place of all there are, and cuts off everything.
-func (db *DB) ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error {
-	err := db.write(ctx, "keys", func(m *mutation) error {
-		var old []store.Key
-		found, err := m.tx.QueryContext(m.ctx, keysSQL)
-		if err := rows(found, err, scanInto(&old)); err != nil {
-			return err
-		}
-		if _, err := m.exec("delete from keys"); err != nil {
-			return err
-		}
-		if err := m.insertKeys(keys); err != nil {
-			return err
-		}
-		told := store.Reset(old, keys, actor)
-		if err := m.publish(&told); err != nil {
-			return err
-		}
-		return m.audit(store.AuditKeys(m.now, actor, "keys.reset", old, keys))
-	})
-	if err != nil {
-		return fmt.Errorf("reset the keys: %w", err)
 	}
 	return nil
 }

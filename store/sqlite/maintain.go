@@ -10,7 +10,9 @@ import (
 
 const (
 	keepChanges = 24 * time.Hour // a follower that was away for longer loads everything again
-	batchRows   = 1000           // deleted in one transaction: a few milliseconds for those who wait
+	keepMinutes = time.Hour      // what limits counted
+	keepRefused = 24 * time.Hour // keys that limits refused, since they last did
+	batchRows   = 1000           // written in one transaction: a few milliseconds for those who wait
 )
 
 // What is due, each with the time before which it is.
@@ -22,6 +24,10 @@ const (
 	// Never the newest: it is where new followers stand, and the next number follows from it.
 	oldChangesSQL = `delete from changes where seq in
 		(select seq from changes where at < ? and seq < (select max(seq) from changes) order by seq limit ?)`
+	oldMinutesSQL = `delete from limit_minutes where (minute, replica) in
+		(select minute, replica from limit_minutes where minute < ? order by minute limit ?)`
+	oldRefusedSQL = `delete from limit_refused where (name, hash) in
+		(select name, hash from limit_refused where at < ? order by at limit ?)`
 	deadReplicasSQL = `delete from replicas where id in (select id from replicas where seen < ? limit ?)`
 )
 
@@ -35,6 +41,8 @@ func (db *DB) Maintain(ctx context.Context) error {
 		{expiredTokensSQL, now.Unix()},
 		{expiredDenialsSQL, now.Unix()},
 		{oldChangesSQL, now.Add(-keepChanges).Unix()},
+		{oldMinutesSQL, now.Add(-keepMinutes).Unix()/60 - 1},
+		{oldRefusedSQL, now.Add(-keepRefused).Unix()},
 		{deadReplicasSQL, now.Add(-store.Alive).UnixMilli()},
 	} {
 		if err := db.sweep(ctx, due.text, due.before); err != nil {

@@ -117,11 +117,52 @@ func TestSilentReplicasAreForgotten(t *testing.T) {
 	}
 }
 
+// A key is forgotten a day after it was last refused, not after it was first.
+func TestRefusedKeysAreForgottenADayAfterTheLast(t *testing.T) {
+	db, clock := openWithClock(t)
+	save := func(version int64, names ...byte) {
+		t.Helper()
+		var keys []store.RefusedKey
+		for _, name := range names {
+			keys = append(keys, store.RefusedKey{Limit: "one", Hash: [16]byte{name}, Version: version})
+		}
+		must(t, db.SaveLimitMinute(t.Context(), store.LimitMinute{Minute: clock.at.Unix() / 60}, keys))
+	}
+	later := func(hours time.Duration) {
+		t.Helper()
+		clock.at = clock.at.Add(hours * time.Hour)
+		must(t, db.Maintain(t.Context()))
+	}
+	f := func(version, want int64) {
+		t.Helper()
+		n, err := db.NewlyRefused(t.Context(), "one", version)
+		must(t, err)
+		if n != want {
+			t.Errorf("NewlyRefused(%d) = %d, want %d", version, n, want)
+		}
+	}
+	save(1, 'a', 'b')
+	later(23)
+	save(2, 'b')
+	f(1, 2)
+	later(2)
+	f(1, 1)
+	if n := count(t, db, "limit_minutes"); n != 0 {
+		t.Errorf("%d minutes are left after hours", n)
+	}
+	later(23)
+	f(1, 0)
+	save(3, 'b')
+	f(3, 1)
+}
+
 // No statement that runs often may read a whole table.
 func TestHotStatementsUseIndexes(t *testing.T) {
 	db := open(t, Options{Path: Memory})
+	audit, _ := auditSQL(store.AuditQuery{Object: "x", Before: 1, Limit: 1})
 	for _, text := range []string{
-		pollSQL, findTokensSQL, clientSQL,
+		pollSQL, findTokensSQL, clientSQL, limitSQL, userSQL, userByNameSQL, usersSQL,
+		findTokenSQL, newestTokensSQL, audit, oldMinutesSQL, oldRefusedSQL,
 		expiredTokensSQL, expiredDenialsSQL, "select max(seq) from changes",
 	} {
 		args := make([]any, max(strings.Count(text, "?"), 0))
@@ -142,7 +183,7 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 		scans := func(step string) bool {
 			return strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "VIRTUAL TABLE")
 		}
-		if len(plan) == 0 || slices.ContainsFunc(plan, scans) {
+		if len(plan) == 0 || slices.ContainsFunc(plan, scans) || slices.Contains(plan, "USE TEMP B-TREE FOR ORDER BY") {
 			t.Errorf("%s\nhas plan\n%s", text, strings.Join(plan, "\n"))
 		}
 	}

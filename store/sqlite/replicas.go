@@ -2,10 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"oauth2-server/store"
 )
@@ -36,26 +34,6 @@ func (db *DB) Replicas(ctx context.Context) ([]store.Replica, error) {
 	err := db.query(ctx, "select body from replicas where seen >= ? order by id", scanInto(&all), since)
 	if err != nil {
 		return nil, fmt.Errorf("list replicas: %w", err)
-	}
-	return all, nil
-}
-
-// Audits lists the newest rows of the audit first.
-func (db *DB) Audits(ctx context.Context, limit int) ([]store.Audit, error) {
-	var all []store.Audit
-	const newest = "select at, actor, action, object, before, after from audit order by id desc limit ?"
-	err := db.query(ctx, newest, func(row *sql.Rows) error {
-		var a store.Audit
-		var at int64
-		if err := row.Scan(&at, &a.Actor, &a.Action, &a.Object, &a.Before, &a.After); err != nil {
-			return classify(err)
-		}
-		a.At = time.UnixMicro(at).UTC()
-		all = append(all, a)
-		return nil
-	}, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list the audit: %w", err)
 	}
 	return all, nil
 }

@@ -24,7 +24,7 @@ func (s suite) audit(t *testing.T) {
 
 func audits(t testing.TB, ctx context.Context, db Store, limit int) []store.Audit {
 	t.Helper()
-	rows, err := db.Audits(ctx, limit)
+	rows, err := db.Audits(ctx, store.AuditQuery{Limit: limit})
 	must(t, err)
 	return rows
 }
@@ -78,12 +78,12 @@ func auditClients(t *testing.T, db Store) {
 func auditKeys(t *testing.T, db Store) {
 	ctx := testContext(t)
 	ring := newRing()
-	must(t, db.AddKeys(ctx, actor, ring))
+	must(t, addKeys(ctx, db, ring))
 	row := newest(t, ctx, db, "keys.add", "ring")
 	if row.Before != nil || !bytes.Contains(row.After, []byte(ring[0].ID.String())) {
 		t.Errorf("keys.add: before %s, after %s", row.Before, row.After)
 	}
-	must(t, db.SealKey(ctx, actor, ring[0].ID, "second", []byte("sealed")))
+	must(t, sealKey(ctx, db, ring[0].ID, "second", []byte("sealed")))
 	newest(t, ctx, db, "keys.seal", ring[0].ID.String())
 	again := newRing()
 	must(t, db.ResetKeys(ctx, actor, again))
@@ -114,11 +114,11 @@ func auditDenials(t *testing.T, db Store) {
 func auditFailed(t *testing.T, db Store) {
 	ctx := testContext(t)
 	create(t, db, "web")
-	must(t, db.AddKeys(ctx, actor, newRing()))
+	must(t, addKeys(ctx, db, newRing()))
 	before := len(audits(t, ctx, db, 100))
 	_, err := db.CreateClient(ctx, actor, newClient("web"))
 	wantError(t, "a taken id", err, store.ErrConflict)
-	wantError(t, "a second ring", db.AddKeys(ctx, actor, newRing()), store.ErrConflict)
+	wantError(t, "a second ring", addKeys(ctx, db, newRing()), store.ErrConflict)
 	wantError(t, "an unknown client", db.DeleteClient(ctx, actor, "other"), store.ErrNotFound)
 	same(t, "rows", len(audits(t, ctx, db, 100)), before)
 }
@@ -143,8 +143,8 @@ func auditSecrets(t *testing.T, db Store) {
 	update(t, db, func(c *store.Client) { c.Secrets = c.Secrets[:1] })
 	must(t, db.DeleteClient(ctx, actor, "web"))
 	ring := newRing()
-	must(t, db.AddKeys(ctx, actor, ring))
-	must(t, db.SealKey(ctx, actor, ring[0].ID, "second", ring[1].Seals["fingerprint"]))
+	must(t, addKeys(ctx, db, ring))
+	must(t, sealKey(ctx, db, ring[0].ID, "second", ring[1].Seals["fingerprint"]))
 	must(t, db.ResetKeys(ctx, actor, newRing()))
 	secrets := [][]byte{client.Secrets[0][:], client.Secrets[1][:]}
 	for _, key := range ring {

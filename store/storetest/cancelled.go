@@ -12,7 +12,7 @@ func (s suite) cancelled(t *testing.T) {
 	db := s.open(t)
 	web := create(t, db, "web")
 	ring := newRing()
-	must(t, db.AddKeys(testContext(t), actor, ring))
+	must(t, addKeys(testContext(t), db, ring))
 	cursor := position(t, testContext(t), db)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -44,13 +44,28 @@ func calls(db Store, client store.Client, key store.Key, cursor store.Cursor) ma
 		"DeleteClient": func(ctx context.Context) error { return db.DeleteClient(ctx, actor, client.ID) },
 		"Client":       func(ctx context.Context) error { _, err := db.Client(ctx, client.ID); return err },
 		"Clients":      func(ctx context.Context) error { _, err := db.Clients(ctx); return err },
-		"AddKeys":      func(ctx context.Context) error { return db.AddKeys(ctx, actor, newRing()) },
-		"SealKey":      func(ctx context.Context) error { return db.SealKey(ctx, actor, key.ID, "x", []byte{1}) },
+		"ChangeKeys":   func(ctx context.Context) error { return sealKey(ctx, db, key.ID, "x", []byte{1}) },
 		"ResetKeys":    func(ctx context.Context) error { return db.ResetKeys(ctx, actor, newRing()) },
 		"Keys":         func(ctx context.Context) error { _, err := db.Keys(ctx); return err },
 		"Denied":       func(ctx context.Context) error { _, err := db.Denied(ctx, store.DenyKey, key.ID); return err },
 		"Cutoffs":      func(ctx context.Context) error { _, err := db.Cutoffs(ctx); return err },
-		"Audits":       func(ctx context.Context) error { _, err := db.Audits(ctx, 1); return err },
+		"Audits":       func(ctx context.Context) error { _, err := db.Audits(ctx, store.AuditQuery{Limit: 1}); return err },
+		"FindToken":    func(ctx context.Context) error { _, err := db.FindToken(ctx, row[0].ID); return err },
+		"NewestTokens": func(ctx context.Context) error {
+			return db.NewestTokens(ctx, store.ID{}, 1, func(store.Token) bool { return true })
+		},
+		"CountTokens": func(ctx context.Context) error { _, err := db.CountTokens(ctx); return err },
+		"ChangeLimit": func(ctx context.Context) error { _, err := putLimit(ctx, db, newLimit("new")); return err },
+		"Limits":      func(ctx context.Context) error { _, err := db.Limits(ctx); return err },
+		"SaveLimitMinute": func(ctx context.Context) error {
+			return db.SaveLimitMinute(ctx, newMinute(newID(), 0), newRefused("new", 1, 3))
+		},
+		"LimitMinutes": func(ctx context.Context) error { _, err := db.LimitMinutes(ctx, 0); return err },
+		"NewlyRefused": func(ctx context.Context) error { _, err := db.NewlyRefused(ctx, "new", 1); return err },
+		"ChangeUser":   func(ctx context.Context) error { _, err := putUser(ctx, db, newUser("new")); return err },
+		"User":         func(ctx context.Context) error { _, err := db.User(ctx, newID()); return err },
+		"UserByName":   func(ctx context.Context) error { _, err := db.UserByName(ctx, "new"); return err },
+		"Users":        func(ctx context.Context) error { _, err := db.Users(ctx, "", 1); return err },
 		"Register":     func(ctx context.Context) error { return db.Register(ctx, newReplica()) },
 		"Replicas":     func(ctx context.Context) error { _, err := db.Replicas(ctx); return err },
 		"Maintain":     func(ctx context.Context) error { return db.Maintain(ctx) },

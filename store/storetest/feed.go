@@ -140,7 +140,7 @@ func feedLoadTellsAll(t *testing.T, db Store) {
 	client, err := db.CreateClient(ctx, actor, newClient("web"))
 	must(t, err)
 	ring := newRing()
-	must(t, db.AddKeys(ctx, actor, ring))
+	must(t, addKeys(ctx, db, ring))
 	dead := newDenial(1)
 	must(t, db.Deny(ctx, []store.Denial{dead}))
 	off := cut(t, ctx, db, "bob")

@@ -19,6 +19,7 @@ type state struct {
 	Keys    map[store.ID]store.Key // retired ones are dropped
 	Denials map[string]store.Denial
 	Cutoffs map[string]store.Cutoff
+	Limits  map[string]store.Limit
 }
 
 // load reads the whole state.
@@ -29,6 +30,7 @@ func load(t testing.TB, ctx context.Context, db Store) *state {
 		Keys:    map[store.ID]store.Key{},
 		Denials: map[string]store.Denial{},
 		Cutoffs: map[string]store.Cutoff{},
+		Limits:  map[string]store.Limit{},
 	}
 	beat, err := db.Load(ctx, s.apply)
 	must(t, err)
@@ -54,6 +56,10 @@ func (s *state) apply(c *store.Change) error {
 		s.Clients[c.Client.ID] = *c.Client
 	}
 	delete(s.Clients, c.Gone)
+	if c.Limit != nil {
+		s.Limits[c.Limit.Name] = *c.Limit
+	}
+	delete(s.Limits, c.Lifted)
 	for _, key := range c.Keys {
 		if key.State == store.KeyRetired {
 			delete(s.Keys, key.ID)
@@ -146,6 +152,7 @@ func wantState(t testing.TB, what string, got, want *state) {
 	same(t, what+": cursor", got.Cursor, want.Cursor)
 	same(t, what+": clients", got.Clients, want.Clients)
 	same(t, what+": keys", got.Keys, want.Keys)
+	same(t, what+": limits", got.Limits, want.Limits)
 	same(t, what+": denials", slices.Sorted(maps.Keys(got.Denials)), slices.Sorted(maps.Keys(want.Denials)))
 	same(t, what+": cut-offs", got.Cutoffs, want.Cutoffs)
 }

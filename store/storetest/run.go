@@ -35,6 +35,13 @@ func Run(t *testing.T, open func(t testing.TB) Store) {
 		{"ClientRaces", s.clientRaces},
 		{"Keys", s.keys},
 		{"Audit", s.audit},
+		{"AuditQueries", s.auditQueries},
+		{"TokenLists", s.tokenLists},
+		{"Limits", s.limits},
+		{"LimitRaces", s.limitRaces},
+		{"LimitMinutes", s.limitMinutes},
+		{"Users", s.users},
+		{"UserRaces", s.userRaces},
 		{"Replicas", s.replicas},
 		{"Cancelled", s.cancelled},
 	} {

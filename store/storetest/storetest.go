@@ -49,10 +49,9 @@ type Store interface {
 	Client(ctx context.Context, id string) (store.Client, error) // ErrNotFound
 	Clients(ctx context.Context) ([]store.Client, error)         // ordered by id
 
-	// AddKeys adds keys, all or none. ErrConflict: an (use, alg) would have two active or two next keys.
-	AddKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
-	// SealKey adds a seal to a key, beside those it has. ErrNotFound.
-	SealKey(ctx context.Context, actor store.Actor, id store.ID, fingerprint string, sealed []byte) error
+	// ChangeKeys reads all keys for update, lets change say which are new or different, and stores those; an error of
+	// change is returned as it is, and nothing is written when it says none. ErrConflict: an (use, alg) would have two active or two next keys.
+	ChangeKeys(ctx context.Context, actor store.Actor, action string, change func(all []store.Key) ([]store.Key, error)) error
 	// ResetKeys puts keys in the place of all there are, and cuts off everything, in one transaction.
 	ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
 	Keys(ctx context.Context) ([]store.Key, error) // ordered by creation
@@ -61,8 +60,35 @@ type Store interface {
 	Denied(ctx context.Context, kind store.DenyKind, id store.ID) (store.Denial, error)
 	// Cutoffs lists the cut-offs, for explaining.
 	Cutoffs(ctx context.Context) ([]store.Cutoff, error)
-	// Audits lists the newest rows of the audit first.
-	Audits(ctx context.Context, limit int) ([]store.Audit, error)
+	// Audits lists rows of the audit, the newest first.
+	Audits(ctx context.Context, query store.AuditQuery) ([]store.Audit, error)
+	// FindToken finds an opaque token's row by its id alone, for people. ErrNotFound.
+	FindToken(ctx context.Context, id store.ID) (store.Token, error)
+	// NewestTokens calls found for at most limit rows, those with the newest ids first, all with an id before before
+	// if that is not zero. It reads no more rows than it hands out; found may end it by returning false.
+	NewestTokens(ctx context.Context, before store.ID, limit int, found func(store.Token) bool) error
+	// CountTokens estimates how many token rows there are, without reading them all.
+	CountTokens(ctx context.Context) (int64, error)
+
+	// ChangeLimit reads the limit of the name for update, lets change say what it is to be, and stores that as the next
+	// version: old is nil when there is none, and nil is returned to delete it. An error of change is returned as
+	// it is. The result is what was stored; of a deleted limit what it was.
+	ChangeLimit(ctx context.Context, actor store.Actor, action, name string, change func(old *store.Limit) (*store.Limit, error)) (store.Limit, error)
+	Limits(ctx context.Context) ([]store.Limit, error) // ordered by name
+	// SaveLimitMinute puts what a replica counted in a minute in the place of what it said of that minute before, and
+	// remembers keys that were refused: each keeps the version that refused it first. What is older than an hour, or a day for keys, is forgotten.
+	SaveLimitMinute(ctx context.Context, minute store.LimitMinute, refused []store.RefusedKey) error
+	// LimitMinutes lists what all replicas counted since the minute, in order of time.
+	LimitMinutes(ctx context.Context, since int64) ([]store.LimitMinute, error)
+	// NewlyRefused is how many keys the version of the limit was the first to refuse.
+	NewlyRefused(ctx context.Context, name string, version int64) (int64, error)
+
+	// ChangeUser is ChangeLimit for a user. ErrConflict: the user name is taken. A change that ends the user's sessions
+	// ([store.User.EndsSessions]), or deletes the user, cuts the subject off in the same transaction.
+	ChangeUser(ctx context.Context, actor store.Actor, action string, id store.ID, change func(old *store.User) (*store.User, error)) (store.User, error)
+	User(ctx context.Context, id store.ID) (store.User, error)                // ErrNotFound
+	UserByName(ctx context.Context, username string) (store.User, error)      // ErrNotFound; username is folded
+	Users(ctx context.Context, after string, limit int) ([]store.User, error) // ordered by user name, those after it
 
 	// Register renews a replica. Replicas lists those renewed within store.Alive.
 	Register(ctx context.Context, replica store.Replica) error

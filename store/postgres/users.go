@@ -1,0 +1,59 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"oauth2-server/store"
+)
+
+const (
+	sqlLockUser = "select body, body from users where id = $1 for update"
+	sqlPutUser  = `insert into users (id, username, role, disabled, version, updated, body) values ($1, $2, $3, $4, $5, $6, $7)
+		on conflict (id) do update set username = excluded.username, role = excluded.role, disabled = excluded.disabled,
+			version = excluded.version, updated = excluded.updated, body = excluded.body`
+)
+
+// ChangeUser is [DB.ChangeLimit] for a user. ErrConflict: the user name is taken.
+// A change that ends the user's sessions, or deletes the user, cuts the subject off in the same transaction.
+func (db *DB) ChangeUser(ctx context.Context, actor store.Actor, action string, id store.ID, change func(old *store.User) (*store.User, error)) (store.User, error) {
+	var result store.User
+	_, err := db.mutate(ctx, queryUser, func(tx *transaction) (story, error) {
+		before, after, err := alter(tx, row{userRow, string(id[:]), sqlLockUser, [16]byte(id)}, change)
+		switch {
+		case err != nil:
+			return story{}, err
+		case after == nil:
+			result = *before
+			_, err = tx.conn.Exec(tx.ctx, "delete from users where id = $1", [16]byte(id))
+		default:
+			result = after.Next(before, tx.now)
+			result.ID = id
+			after = &result
+			_, err = tx.conn.Exec(tx.ctx, sqlPutUser, [16]byte(id), result.Username, result.Role, result.Disabled,
+				result.Version, result.Updated, result)
+		}
+		return story{store.ChangedUser(before, after, actor), func(now time.Time, _ *store.Change) []store.Audit {
+			return []store.Audit{store.AuditUser(now, actor, action, before, after)}
+		}}, err
+	})
+	if err != nil {
+		return store.User{}, err
+	}
+	return result, nil
+}
+
+// User finds a user. ErrNotFound.
+func (db *DB) User(ctx context.Context, id store.ID) (store.User, error) {
+	return body[store.User](ctx, db, "select body from users where id = $1", [16]byte(id))
+}
+
+// UserByName finds a user by name, however it is typed. ErrNotFound.
+func (db *DB) UserByName(ctx context.Context, username string) (store.User, error) {
+	return body[store.User](ctx, db, "select body from users where username = $1", store.FoldUsername(username))
+}
+
+// Users lists the users by name, those after it.
+func (db *DB) Users(ctx context.Context, after string, limit int) ([]store.User, error) {
+	return bodies[store.User](ctx, db, "select body from users where username > $1 order by username limit $2", after, limit)
+}
