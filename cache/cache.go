@@ -29,7 +29,10 @@ type Options struct {
 	Sealer  Sealer                // required with Redis
 	Replica store.Replica         // this one: id, version, start and addresses
 	// Keys is told of the ring's keys: of all there are, or of those that changed. Required.
-	Keys         func(keys []store.Key, whole bool)
+	Keys func(keys []store.Key, whole bool)
+	// Limits is told of all limits, ordered by name, when they are loaded and whenever any changed. It may keep them and
+	// may not change them. May be nil.
+	Limits       func(all []store.Limit)
 	L1Bytes      int64         // bound of L1; 0: no L1
 	StalenessMax time.Duration // how long to answer from what is held while the store cannot be reached; 0: not at all
 	Metrics      *metrics.Set  // required
@@ -53,7 +56,7 @@ type Cache struct {
 func New(options Options) *Cache {
 	c := &Cache{
 		options: options,
-		state:   newState(options.Keys),
+		state:   newState(options.Keys, options.Limits),
 		fence:   newFence(options.StalenessMax),
 		clock:   newClock(),
 		l1:      newL1(options.L1Bytes),

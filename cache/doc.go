@@ -4,7 +4,7 @@
 //	Find ──► L1 (process memory) ──► L2 (Redis, sealed) ──► store     tokens.go, l1.go, l2.go
 //	Put  ──► one batch for concurrent callers ──► store ──► L1, L2    tokens.go, store/batch
 //
-//	store's feed ──20 polls/s──► clients, keys, deny set, cut-offs    feed.go, state.go, deny.go
+//	store's feed ──20 polls/s──► clients, keys, limits, deny set, cut-offs    feed.go, state.go, deny.go
 //	                             fence: how old is that?              fence.go
 //	                             the store's clock                    clock.go
 //

@@ -126,7 +126,7 @@ func (h *history) Rewrite(_ context.Context, _ store.Actor, last store.Position,
 func follower(h *history, staleMax time.Duration) *feed {
 	return &feed{
 		store: h, log: slog.New(slog.NewTextHandler(io.Discard, nil)), clock: newClock(),
-		state: newState(func([]store.Key, bool) {}), fence: newFence(staleMax),
+		state: newState(func([]store.Key, bool) {}, nil), fence: newFence(staleMax),
 	}
 }
 
@@ -236,7 +236,7 @@ func TestRestoredDatabaseLosesNoDenial(t *testing.T) {
 
 // A denial that is made here while everything is loaded anew holds, although the load began before it.
 func TestDenialDuringALoadHolds(t *testing.T) {
-	s := newState(func([]store.Key, bool) {})
+	s := newState(func([]store.Key, bool) {}, nil)
 	loaded, d := newWhole(), denial()
 	s.deny(d)
 	s.cutoffs.add(store.Cutoff{Kind: store.CutAll, Number: 7})

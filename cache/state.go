@@ -2,18 +2,21 @@ package cache
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"oauth2-server/store"
 )
 
-// state is everything that changes, held whole: clients, the deny set and the
-// cut-offs, up to a position of the feed. Keys pass through to the ring.
+// state is everything that changes, held whole: clients, the deny set, the
+// cut-offs and the limits, up to a position of the feed. Keys pass through to the ring.
 type state struct {
-	keys func(keys []store.Key, whole bool) // told of keys: all there are, or those that changed
+	keys       func(keys []store.Key, whole bool) // told of keys: all there are, or those that changed
+	tellLimits func(all []store.Limit)            // told of all limits when any changed; may be nil
 
 	clients  atomic.Pointer[clients] // replaced, never changed
+	limits   map[string]store.Limit  // replaced, never changed; of the follower alone
 	denials  atomic.Pointer[denySet]
 	cutoffs  *cutoffs
 	position atomic.Int64 // of the newest change applied
@@ -21,9 +24,10 @@ type state struct {
 	mu sync.Mutex // a denial made here against the exchange of the whole set
 }
 
-func newState(keys func([]store.Key, bool)) *state {
-	s := &state{keys: keys, cutoffs: newCutoffs()}
+func newState(keys func([]store.Key, bool), tellLimits func([]store.Limit)) *state {
+	s := &state{keys: keys, tellLimits: tellLimits, cutoffs: newCutoffs()}
 	s.clients.Store(newClients(map[string]*store.Client{}))
+	s.limits = map[string]store.Limit{}
 	s.denials.Store(newDenySet())
 	return s
 }
@@ -51,11 +55,25 @@ func (s *state) deny(d store.Denial) {
 	s.denials.Load().add(d)
 }
 
+// setLimits puts limits in the place of those there were, and tells of them.
+func (s *state) setLimits(limits map[string]store.Limit) {
+	s.limits = limits
+	if s.tellLimits == nil {
+		return
+	}
+	all := make([]store.Limit, 0, len(limits))
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		all = append(all, limits[name])
+	}
+	s.tellLimits(all)
+}
+
 // page is the changes of one poll, gathered so that maps are copied once.
 type page struct {
 	s       *state
 	changes int
 	clients map[string]*store.Client // nil until a client changes
+	limits  map[string]store.Limit   // nil until a limit changes
 }
 
 // apply takes one change of the feed.
@@ -69,6 +87,15 @@ func (p *page) apply(c *store.Change) error {
 	}
 	if c.Gone != "" {
 		delete(p.clients, c.Gone)
+	}
+	if p.limits == nil && (c.Limit != nil || c.Lifted != "") {
+		p.limits = maps.Clone(p.s.limits)
+	}
+	if c.Limit != nil {
+		p.limits[c.Limit.Name] = *c.Limit
+	}
+	if c.Lifted != "" {
+		delete(p.limits, c.Lifted)
 	}
 	if len(c.Keys) > 0 {
 		p.s.keys(c.Keys, false)
@@ -88,24 +115,31 @@ func (p *page) publish(position store.Position) {
 	if p.clients != nil {
 		p.s.clients.Store(newClients(p.clients))
 	}
+	if p.limits != nil {
+		p.s.setLimits(p.limits)
+	}
 	p.s.position.Store(int64(position))
 }
 
 // whole is a state being loaded beside the one in use.
 type whole struct {
 	clients map[string]*store.Client
+	limits  map[string]store.Limit
 	keys    []store.Key
 	denials *denySet
 	cutoffs *cutoffs
 }
 
 func newWhole() *whole {
-	return &whole{clients: map[string]*store.Client{}, denials: newDenySet(), cutoffs: newCutoffs()}
+	return &whole{clients: map[string]*store.Client{}, limits: map[string]store.Limit{}, denials: newDenySet(), cutoffs: newCutoffs()}
 }
 
 func (w *whole) apply(c *store.Change) error {
 	if c.Client != nil {
 		w.clients[c.Client.ID] = c.Client
+	}
+	if c.Limit != nil {
+		w.limits[c.Limit.Name] = *c.Limit
 	}
 	w.keys = append(w.keys, c.Keys...)
 	for _, d := range c.Denials {
@@ -150,5 +184,6 @@ func (s *state) exchange(w *whole, position store.Position, now int64) {
 	s.mu.Unlock()
 	w.cutoffs.each(s.cutoffs.add)
 	s.clients.Store(newClients(w.clients))
+	s.setLimits(w.limits)
 	s.position.Store(int64(position))
 }

@@ -52,7 +52,7 @@ func TestReplicaRegistersAfterItsFirstPoll(t *testing.T) {
 func TestUpkeepEndsBeforeTheFirstPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		replicas := make(chan store.Replica, 1)
-		c := &Cache{options: Options{Store: registry{replicas: replicas}}, state: newState(func([]store.Key, bool) {}), fence: newFence(0)}
+		c := &Cache{options: Options{Store: registry{replicas: replicas}}, state: newState(func([]store.Key, bool) {}, nil), fence: newFence(0)}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := c.upkeep(ctx); err != nil || len(replicas) > 0 {

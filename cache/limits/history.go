@@ -1,0 +1,156 @@
+package limits
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"oauth2-server/store"
+)
+
+// A Version is one change of a limit, as the audit remembers it.
+type Version struct {
+	Version int64        `json:"version"` // it made; of a deletion the one it ended
+	At      time.Time    `json:"at"`
+	Actor   string       `json:"actor,omitempty"`
+	Action  string       `json:"action"` // "limit.create", "limit.update", "limit.override", "limit.trial", "limit.promote", "limit.rollback", "limit.guard", "limit.delete", "limit.first"
+	Value   *store.Limit `json:"value"`  // null: the limit was deleted
+
+	before *store.Limit
+}
+
+// Before is what the change changed; nil: there was nothing.
+func (v *Version) Before() *store.Limit { return v.before }
+
+// historyPage is how many rows of the audit are read at once.
+const historyPage = 100
+
+// History is at most so many of the newest changes of a limit, the newest first, also of one that is deleted. The limits of
+// a first start come from no change: they end it as "limit.first".
+func (o Operations) History(ctx context.Context, name string, most int) ([]Version, error) {
+	all := []Version{}
+	err := o.recall(ctx, name, func(v Version) bool {
+		all = append(all, v)
+		return len(all) < most
+	})
+	if err != nil || len(all) == most {
+		return all, err
+	}
+	var first *store.Limit
+	if len(all) > 0 {
+		first = all[len(all)-1].before
+	} else if l, err := o.Find(ctx, name); err != nil {
+		return nil, err
+	} else {
+		first = &l
+	}
+	if first != nil {
+		all = append(all, Version{Version: first.Version, At: first.Updated, Action: "limit.first", Value: first})
+	}
+	return all, nil
+}
+
+// rollback is the action whose versions are marked as restored.
+const rollback = "limit.rollback"
+
+// Rollback makes the limit again what it was at a version, or, with 0, before the newest change; a limit that was deleted comes
+// back. The new version is marked as restored. The newest change may itself be a rollback: then it is that which is taken back.
+func (o Operations) Rollback(ctx context.Context, order Order, version int64) (Change, error) {
+	current, value, err := o.remembered(ctx, order.Name, version)
+	if err != nil {
+		return Change{}, err
+	}
+	return o.change(ctx, order, rollback, func(old *store.Limit) (*store.Limit, error) {
+		// The audit was read before the limit was held: another change may have come between.
+		if now := versionOf(old); now != current {
+			return nil, &Stale{Name: order.Name, Asked: current, Version: now}
+		}
+		return value, nil
+	})
+}
+
+// remembered is the current version of a limit, 0 of one that is deleted, and its value at another version, or, with 0, before
+// the newest change.
+func (o Operations) remembered(ctx context.Context, name string, version int64) (current int64, value *store.Limit, err error) {
+	rows := 0
+	err = o.recall(ctx, name, func(v Version) bool {
+		if rows++; rows == 1 {
+			current = versionOf(v.Value)
+		}
+		for _, l := range []*store.Limit{v.Value, v.before} {
+			if version != 0 && l != nil && l.Version == version {
+				value = l
+				return false
+			}
+		}
+		if version == 0 {
+			value = v.before
+		}
+		return version != 0
+	})
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case value != nil:
+		return current, value, nil
+	case rows == 0:
+		if _, err := o.Find(ctx, name); err != nil {
+			return 0, nil, err
+		}
+	}
+	if version != 0 {
+		return 0, nil, &store.FieldError{Field: "version", Problem: fmt.Sprintf("limit %q never had version %d: look at its history", name, version)}
+	}
+	return 0, nil, &store.FieldError{Field: "version", Problem: fmt.Sprintf("limit %q has no earlier version: it is as it was created", name)}
+}
+
+func versionOf(l *store.Limit) int64 {
+	if l == nil {
+		return 0
+	}
+	return l.Version
+}
+
+// recall tells of the changes of a limit, the newest first, until told returns false.
+func (o Operations) recall(ctx context.Context, name string, told func(Version) bool) error {
+	query := store.AuditQuery{Object: AuditObject(name), Action: "limit.", Limit: historyPage}
+	for {
+		rows, err := o.Store.Audits(ctx, query)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			v, err := readVersion(&rows[i])
+			if err != nil {
+				return fmt.Errorf("read row %d of the audit, of limit %q: %w", rows[i].ID, name, err)
+			}
+			if !told(v) {
+				return nil
+			}
+		}
+		if len(rows) < historyPage {
+			return nil
+		}
+		query.Before = rows[len(rows)-1].ID
+	}
+}
+
+func readVersion(row *store.Audit) (Version, error) {
+	v := Version{At: row.At, Actor: row.Actor, Action: row.Action}
+	for _, part := range []struct {
+		text []byte
+		to   **store.Limit
+	}{{row.Before, &v.before}, {row.After, &v.Value}} {
+		if part.text == nil {
+			continue
+		}
+		*part.to = new(store.Limit)
+		if err := json.Unmarshal(part.text, *part.to); err != nil {
+			return v, err
+		}
+	}
+	v.Version = cmp.Or(versionOf(v.Value), versionOf(v.before))
+	return v, nil
+}
