@@ -4,13 +4,16 @@ package hotpath
 
 import (
 	"encoding/base64"
+	"net/netip"
 	"net/url"
 	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath/oauth"
+	"oauth2-server/hotpath/proxy"
 	"oauth2-server/store"
 )
 
@@ -26,6 +29,21 @@ func withoutStore(o *Options) {
 	})
 }
 
+// sameVerdict is a limiter that makes up its mind once: what counting costs is not the request's.
+type sameVerdict limits.Verdict
+
+func (v *sameVerdict) Spend(limits.Endpoint, limits.Stage, *limits.Who, int64) limits.Verdict {
+	return limits.Verdict(*v)
+}
+
+// limited puts a limiter in front of the server, and a proxy that is trusted.
+func limited(refused bool) func(*Options) {
+	return func(o *Options) {
+		o.Limiter = &sameVerdict{Refused: refused, Rule: testPolicy("introspect.client", 20), Remaining: 12, Reset: time.Second, Retry: time.Second}
+		o.Trusted = proxy.Trusted{netip.MustParsePrefix("0.0.0.0/32")} // the peer of a request that has none
+	}
+}
+
 // request is a request as it arrives from the library.
 func request(method, path, client, body string) *fasthttp.RequestCtx {
 	var r fasthttp.Request
@@ -38,6 +56,7 @@ func request(method, path, client, body string) *fasthttp.RequestCtx {
 		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)))
 		r.SetBodyString(body)
 	}
+	r.Header.Add(fasthttp.HeaderXForwardedFor, "192.0.2.1, [2001:db8::1]:80")
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init(&r, nil, nil)
 	return ctx
@@ -48,6 +67,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	s := newSite(t, withoutStore)
 	real := newSite(t)
 	active := real.issue("app")
+	passed, refused := newSite(t, withoutStore, limited(false)), newSite(t, limited(true))
 	for _, test := range []struct {
 		name   string
 		server *Server
@@ -65,6 +85,10 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		{"JWKS", s.server, request("GET", "/.well-known/jwks.json", "", ""), 200},
 		{"metadata", s.server, request("GET", "/.well-known/openid-configuration", "", ""), 200},
 		{"health", s.server, request("GET", "/health", "", ""), 200},
+		{"issue within a limit", passed.server, request("POST", "/oauth/token", "app", "grant_type=client_credentials"), 200},
+		{"introspect within a limit", passed.server, request("POST", "/oauth/introspect", "app", "token=garbage"), 200},
+		{"introspect above a limit", refused.server, request("POST", "/oauth/introspect", "app", "token=garbage"), 429},
+		{"fail within a limit", passed.server, request("POST", "/oauth/token", "nobody", "grant_type=client_credentials"), 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			serve := func() {

@@ -29,6 +29,7 @@ func (s *Server) allowOrigin(ctx *fasthttp.RequestCtx, rule corsRule, client *st
 		h.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
 		if len(origin) > 0 && (s.listed(origin) || ownOrigin(origin, client)) {
 			h.SetBytesV(fasthttp.HeaderAccessControlAllowOrigin, origin)
+			h.Set(fasthttp.HeaderAccessControlExposeHeaders, exposedHeaders)
 		}
 	}
 }

@@ -5,6 +5,7 @@
 //	                                     │ refused: JSON, closed
 //	                                     ▼
 //	       serve: route, method, exchange from its pool               server.go, routes.go
+//	         ├─ limits: by address now, by client once it has proved itself; headers   limit.go, limitheaders.go, proxy
 //	         ├─ form, credentials                                     exchange.go, form.go, basic.go
 //	         ├─ handler: token, introspect, revoke, metadata, health  token.go, introspect.go, …
 //	         └─ error → status and body in one table; CORS; measures  errors.go, cors.go, metrics.go

@@ -3,6 +3,7 @@ package hotpath
 import (
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -23,6 +24,7 @@ var statusOf = [oauth.NumCodes]int{
 	oauth.InvalidTarget:          fasthttp.StatusBadRequest,
 	oauth.ServerError:            fasthttp.StatusInternalServerError,
 	oauth.TemporarilyUnavailable: fasthttp.StatusServiceUnavailable,
+	oauth.TooManyRequests:        fasthttp.StatusTooManyRequests,
 }
 
 // Answers that are not the rules' but HTTP's.
@@ -31,6 +33,9 @@ var (
 	errMethod  = &oauth.Error{Code: oauth.InvalidRequest, Description: "this path does not take this method"}
 	errFault   = &oauth.Error{Code: oauth.ServerError, Description: "internal error"}
 	errBusy    = &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "try again in a moment"}
+	errTooMany = &oauth.Error{Code: oauth.TooManyRequests, Description: "a limit is reached; try again in"} // so many seconds
+
+	errBatchOverLimit = &oauth.Error{Code: oauth.TooManyRequests, Description: "the batch has more tokens than its limit ever lets through at once: send smaller ones"}
 )
 
 const (
@@ -63,14 +68,27 @@ func (s *Server) answerError(ctx *fasthttp.RequestCtx, x *exchange, id routeID, 
 		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, challenge)
 	case fasthttp.StatusServiceUnavailable:
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	case fasthttp.StatusTooManyRequests:
+		x.text = strconv.AppendInt(x.text[:0], retrySeconds(&x.verdict), 10)
+		ctx.Response.Header.SetBytesV(fasthttp.HeaderRetryAfter, x.text)
 	}
+	x.appendError(refusal)
+	ctx.SetStatusCode(status)
+	s.writeJSON(ctx, x.body)
+}
+
+// appendError makes the error object of RFC 6749 §5.2 the body.
+func (x *exchange) appendError(refusal *oauth.Error) {
 	x.body = append(x.body[:0], `{"error":"`...)
 	x.body = append(x.body, refusal.Code.String()...)
 	x.body = append(x.body, `","error_description":`...)
 	x.body = token.AppendString(x.body, refusal.Description)
+	if refusal == errTooMany {
+		x.body = append(x.body[:len(x.body)-1], ' ')
+		x.body = strconv.AppendInt(x.body, retrySeconds(&x.verdict), 10)
+		x.body = append(x.body, ` s"`...)
+	}
 	x.body = append(x.body, '}')
-	ctx.SetStatusCode(status)
-	s.writeJSON(ctx, x.body)
 }
 
 // logFault writes one line for a server's fault, one a second for each route at most: an outage is not a flood.

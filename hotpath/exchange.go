@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
@@ -21,6 +22,9 @@ type exchange struct {
 	response    oauth.TokenResponse
 	reading     oauth.Reading
 	lines       tokenLines
+	who         limits.Who     // pays
+	verdict     limits.Verdict // the one that is told
+	text        []byte         // of one header
 	body        []byte
 }
 
@@ -37,6 +41,7 @@ func (x *exchange) reset() {
 	x.request = oauth.TokenRequest{Targets: x.request.Targets[:0]}
 	clear(x.response.Token)
 	x.lines.wipe()
+	x.who, x.verdict = limits.Who{}, limits.Verdict{}
 	clear(x.body)
 	if cap(x.body) > keptBody {
 		x.body = nil

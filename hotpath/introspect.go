@@ -3,6 +3,7 @@ package hotpath
 import (
 	"github.com/valyala/fasthttp"
 
+	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath/oauth"
 )
 
@@ -13,6 +14,9 @@ func (s *Server) introspect(ctx *fasthttp.RequestCtx, x *exchange) error {
 	}
 	caller, err := s.authenticate(ctx, x, s.rules.AuthenticateConfidential)
 	if err != nil {
+		return err
+	}
+	if err := s.spendClient(x, limits.Introspect, 1); err != nil {
 		return err
 	}
 	active, err := s.rules.Introspect(caller, x.form.get("token"), &x.reading)
@@ -49,7 +53,11 @@ func (s *Server) introspectBatch(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.lines.parse(ctx.PostBody()); err != nil {
+	err = x.lines.parse(ctx.PostBody())
+	if err := s.spendBatch(x, len(x.lines.tokens)); err != nil { // what could be read is paid for, whatever follows it
+		return err
+	}
+	if err != nil {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: err.Error()}
 	}
 	x.body = x.body[:0]

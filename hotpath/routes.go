@@ -1,6 +1,10 @@
 package hotpath
 
-import "github.com/valyala/fasthttp"
+import (
+	"github.com/valyala/fasthttp"
+
+	"oauth2-server/cache/limits"
+)
 
 // A routeID is a route of the public listener, and an index of everything kept by route.
 type routeID uint8
@@ -23,25 +27,26 @@ const (
 
 // A route is who serves a path, by which method. A GET route serves HEAD as well.
 type route struct {
-	path   string // and the label of its metrics
-	method string
-	handle func(*Server, *fasthttp.RequestCtx, *exchange) error
-	cors   corsRule
+	path     string // and the label of its metrics
+	method   string
+	handle   func(*Server, *fasthttp.RequestCtx, *exchange) error
+	cors     corsRule
+	endpoint limits.Endpoint // whose limits it spends
 }
 
 var routes = [numRoutes]route{
-	routeToken:           {"/oauth/token", fasthttp.MethodPost, (*Server).token, corsClients},
-	routeIntrospect:      {"/oauth/introspect", fasthttp.MethodPost, (*Server).introspect, corsNobody},
-	routeIntrospectBatch: {batchPath, fasthttp.MethodPost, (*Server).introspectBatch, corsNobody},
-	routeRevoke:          {"/oauth/revoke", fasthttp.MethodPost, (*Server).revoke, corsClients},
-	routeServerMetadata:  {"/.well-known/oauth-authorization-server", fasthttp.MethodGet, (*Server).metadata, corsEverybody},
-	routeOpenIDMetadata:  {"/.well-known/openid-configuration", fasthttp.MethodGet, (*Server).metadata, corsEverybody},
-	routeJWKS:            {"/.well-known/jwks.json", fasthttp.MethodGet, (*Server).jwks, corsEverybody},
-	routeHealth:          {"/health", fasthttp.MethodGet, (*Server).health, corsNobody},
-	routeReady:           {"/ready", fasthttp.MethodGet, (*Server).ready, corsNobody},
-	routeMetrics:         {"/metrics", fasthttp.MethodGet, (*Server).writeMetrics, corsNobody},
-	routeOther:           {"other", "", nil, corsNobody},
-	routeEdge:            {"edge", "", nil, corsNobody},
+	routeToken:           {"/oauth/token", fasthttp.MethodPost, (*Server).token, corsClients, limits.Token},
+	routeIntrospect:      {"/oauth/introspect", fasthttp.MethodPost, (*Server).introspect, corsNobody, limits.Introspect},
+	routeIntrospectBatch: {batchPath, fasthttp.MethodPost, (*Server).introspectBatch, corsNobody, limits.Introspect},
+	routeRevoke:          {"/oauth/revoke", fasthttp.MethodPost, (*Server).revoke, corsClients, limits.Revoke},
+	routeServerMetadata:  {"/.well-known/oauth-authorization-server", fasthttp.MethodGet, (*Server).metadata, corsEverybody, unlimited},
+	routeOpenIDMetadata:  {"/.well-known/openid-configuration", fasthttp.MethodGet, (*Server).metadata, corsEverybody, unlimited},
+	routeJWKS:            {"/.well-known/jwks.json", fasthttp.MethodGet, (*Server).jwks, corsEverybody, unlimited},
+	routeHealth:          {"/health", fasthttp.MethodGet, (*Server).health, corsNobody, unlimited},
+	routeReady:           {"/ready", fasthttp.MethodGet, (*Server).ready, corsNobody, unlimited},
+	routeMetrics:         {"/metrics", fasthttp.MethodGet, (*Server).writeMetrics, corsNobody, unlimited},
+	routeOther:           {"other", "", nil, corsNobody, unlimited},
+	routeEdge:            {"edge", "", nil, corsNobody, unlimited},
 }
 
 // routeOf finds the route of a normalised path.

@@ -17,6 +17,7 @@ import (
 	"oauth2-server/cache"
 	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/oauth"
+	"oauth2-server/hotpath/proxy"
 )
 
 // Options of a [Server].
@@ -27,8 +28,10 @@ type Options struct {
 	Metrics *metrics.Set // required
 	Log     *slog.Logger // required
 	Limits  Limits
-	Origins []string    // web origins that may read the answers of the token and revocation endpoints
-	TLS     *tls.Config // nil: plain HTTP
+	Origins []string      // web origins that may read the answers of the token and revocation endpoints
+	TLS     *tls.Config   // nil: plain HTTP
+	Limiter Limiter       // nil: nobody asks too often
+	Trusted proxy.Trusted // the proxies that say where a request comes from
 }
 
 // A Server is the public listener.
@@ -41,6 +44,8 @@ type Server struct {
 	limits       Limits
 	origins      []string
 	tls          *tls.Config
+	limiter      Limiter // may be nil
+	trusted      proxy.Trusted
 	discovery    document
 	insertedPath string // of RFC 8414 §3.1, for an issuer with a path
 
@@ -64,6 +69,7 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		rules: options.Rules, tier: options.Tier, ring: options.Ring, log: options.Log,
 		metrics: newMeters(options.Metrics), limits: options.Limits, origins: options.Origins, tls: options.TLS,
+		limiter: options.Limiter, trusted: options.Trusted,
 		discovery:    newMetadata(options.Rules.Issuer),
 		insertedPath: routes[routeServerMetadata].path + issuer.Path,
 	}
@@ -123,6 +129,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	if err := s.dispatch(ctx, x, id); err != nil {
 		s.answerError(ctx, x, id, err)
 	}
+	s.writeLimit(ctx, x)
 	if routes[id].cors != corsNobody && !ctx.IsOptions() {
 		s.allowOrigin(ctx, routes[id].cors, x.client)
 	}
@@ -131,7 +138,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	s.metrics.observe(id, ctx.Method(), ctx.Response.StatusCode(), time.Since(begin))
 }
 
-// dispatch calls the handler of the route, if it takes the method.
+// dispatch calls the handler of the route, if it takes the method and the address has not asked too often.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx, x *exchange, id routeID) error {
 	r := &routes[id]
 	switch {
@@ -142,6 +149,9 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, x *exchange, id routeID) err
 		return nil
 	case !r.allows(ctx.Method()):
 		return errMethod
+	}
+	if err := s.spendAddress(ctx, x, r); err != nil {
+		return err
 	}
 	return r.handle(s, ctx, x)
 }

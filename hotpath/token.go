@@ -3,6 +3,7 @@ package hotpath
 import (
 	"github.com/valyala/fasthttp"
 
+	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath/oauth"
 )
 
@@ -15,7 +16,13 @@ func (s *Server) token(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := s.spendClient(x, limits.Token, 1); err != nil { // only now: a stranger must not spend its rate
+		return err
+	}
 	x.readTokenRequest()
+	if err := s.spendGrant(x); err != nil {
+		return err
+	}
 	if err := s.rules.Grant(caller, &x.request, &x.response); err != nil { // rules
 		return err
 	}
@@ -25,14 +32,17 @@ func (s *Server) token(ctx *fasthttp.RequestCtx, x *exchange) error {
 	return nil
 }
 
-// authenticate finds out who asks, in the way that the endpoint demands.
+// authenticate finds out who asks, in the way that the endpoint demands. Failures are counted; who proves itself passes, however many there were.
 func (s *Server) authenticate(ctx *fasthttp.RequestCtx, x *exchange, prove func(*oauth.Credentials) (oauth.Caller, error)) (oauth.Caller, error) {
 	if err := x.readCredentials(ctx); err != nil {
-		return oauth.Caller{}, err
+		return oauth.Caller{}, s.failed(x, err)
 	}
 	caller, err := prove(&x.credentials)
+	if err != nil {
+		return oauth.Caller{}, s.failed(x, err)
+	}
 	x.client = caller.Client
-	return caller, err
+	return caller, nil
 }
 
 func (x *exchange) readTokenRequest() {

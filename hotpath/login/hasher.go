@@ -1,0 +1,77 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"oauth2-server/store"
+)
+
+// ErrBusy means that more passwords are being checked than the server has room for. It is a
+// [store.ErrUnavailable]: 503, and nothing is known of the password.
+var ErrBusy = fmt.Errorf("too many passwords are being checked, try again in a moment: %w", store.ErrUnavailable)
+
+// waitFor is how long a password waits for its turn.
+const waitFor = time.Second
+
+// A Hasher hashes passwords, at most so many at once that half of the cores are left for everything else: a flood of
+// passwords slows nobody who brings a token. It is safe for concurrent use.
+type Hasher struct {
+	derive  derivation
+	decoy   string
+	inside  chan struct{} // who works or waits
+	working chan struct{}
+}
+
+// NewHasher works on half of the cores, at least one; twice as many wait.
+func NewHasher() *Hasher { return newHasher(max(runtime.GOMAXPROCS(0)/2, 1), argon2.IDKey) }
+
+func newHasher(atOnce int, derive derivation) *Hasher {
+	nobody := newHash() // no password has a sum of zeros
+	return &Hasher{derive: derive, decoy: nobody.String(), inside: make(chan struct{}, 3*atOnce), working: make(chan struct{}, atOnce)}
+}
+
+// Hash is what is kept of a password: its argon2id with a salt of its own, in the PHC string format. [ErrBusy].
+func (h *Hasher) Hash(ctx context.Context, text string) (string, error) {
+	made := newHash()
+	err := h.work(ctx, func() { made.sum = made.sumOf(text, h.derive) })
+	if err != nil {
+		return "", err
+	}
+	return made.String(), nil
+}
+
+// Verify reports whether kept is of the password text. [ErrBusy]; another error: kept is damaged.
+func (h *Hasher) Verify(ctx context.Context, kept, text string) (bool, error) {
+	is, err := parseHash(kept)
+	if err != nil {
+		return false, err
+	}
+	same := false
+	err = h.work(ctx, func() { same = is.matches(text, h.derive) })
+	return same, err
+}
+
+// work does it when it is its turn, unless too many wait already or that takes too long.
+func (h *Hasher) work(ctx context.Context, do func()) error {
+	select {
+	case h.inside <- struct{}{}:
+		defer func() { <-h.inside }()
+	default:
+		return ErrBusy
+	}
+	ctx, cancel := context.WithTimeout(ctx, waitFor)
+	defer cancel()
+	select {
+	case h.working <- struct{}{}:
+		defer func() { <-h.working }()
+	case <-ctx.Done():
+		return ErrBusy
+	}
+	do()
+	return nil
+}
