@@ -1,0 +1,17 @@
+package admin
+
+import "slices"
+
+// routes is everything that an operator can do, by noun.
+func routes() []route {
+	return slices.Concat(
+		clientRoutes(),
+		userRoutes(),
+		tokenRoutes(),
+		revokeRoutes(),
+		limitRoutes(),
+		auditRoutes(),
+		statsRoutes(),
+		configRoutes(),
+	)
+}

@@ -1,0 +1,248 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"oauth2-server/hotpath/login"
+	"oauth2-server/store"
+)
+
+func userRoutes() []route {
+	const one = "/admin/api/users/{id}"
+	return []route{
+		on("GET", "/admin/api/users", "The users, by user name", listUsers),
+		on("POST", "/admin/api/users", "Create a user; a password that is generated is told this once", createUser),
+		on("GET", one, "A user, by id or user name", showUser),
+		on("PATCH", one, "Change what is given of a user; another role ends the sessions", patchUser),
+		on("DELETE", one, "Delete a user, end the sessions and revoke the tokens", deleteUser),
+		on("POST", one+"/disable", "Refuse a user, end the sessions and revoke the tokens", disableUser),
+		on("POST", one+"/enable", "Admit a disabled user again", enableUser),
+		on("POST", one+"/password", "Give a user a new password, end the sessions and revoke the tokens", setPassword),
+	}
+}
+
+// A userView is a user as it is shown: without all that belongs to the password.
+type userView struct {
+	ID       store.ID  `json:"id" doc:"the subject of the user's tokens"`
+	Username string    `json:"username"`
+	Email    string    `json:"email,omitempty"`
+	Role     string    `json:"role" enum:"admin,user"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Version  int64     `json:"version"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+}
+
+func viewUser(u *store.User) userView {
+	return userView{u.ID, u.Username, u.Email, u.Role, u.Disabled, u.Version, u.Created, u.Updated}
+}
+
+// A userMade is a user that may have got a password, the only time that anybody sees it.
+type userMade struct {
+	userView
+	Password string `json:"password,omitempty" doc:"that was generated: shown this once, only its hash is kept"`
+}
+
+// oneUser is a request that only says which user.
+type oneUser struct {
+	ID string `path:"id" doc:"id or user name"`
+}
+
+type userList struct {
+	Items []userView `json:"items"`
+	Next  *string    `json:"next" doc:"for after, to get the next page; null: this was the last"`
+}
+
+func listUsers(s *Server, c *call, in *struct {
+	After string `query:"after" doc:"users with a user name after this one"`
+	Limit int64  `query:"limit" default:"100" min:"1" max:"1000"`
+},
+) (userList, error) {
+	found, err := s.DB.Users(c, in.After, int(in.Limit)+1)
+	list := userList{Items: []userView{}}
+	for i := range found {
+		if i == int(in.Limit) {
+			list.Next = &list.Items[i-1].Username
+			break
+		}
+		list.Items = append(list.Items, viewUser(&found[i]))
+	}
+	return list, err
+}
+
+// user finds a user by id, else by user name: who is called like somebody's id is not taken for him.
+func (s *Server) user(ctx context.Context, who string) (user store.User, err error) {
+	err = store.ErrNotFound
+	if id, wrong := store.ParseID(who); wrong == nil {
+		user, err = s.DB.User(ctx, id)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		user, err = s.DB.UserByName(ctx, store.FoldUsername(who))
+	}
+	return user, aboutUser(who, err)
+}
+
+// aboutUser says which user is not there; other errors stay as they are.
+func aboutUser(who string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return refuse(http.StatusNotFound, "there is no user %q", who)
+	}
+	return err
+}
+
+func showUser(s *Server, c *call, in *oneUser) (userView, error) {
+	user, err := s.user(c, in.ID)
+	return viewUser(&user), err
+}
+
+func createUser(s *Server, c *call, in *struct {
+	Username string `json:"username" required:"true"`
+	Email    string `json:"email"`
+	Role     string `json:"role" enum:"admin,user" doc:"left out: user"`
+	Password string `json:"password" doc:"of 12 characters or more; left out: one is generated"`
+},
+) (userMade, error) {
+	password := cmp.Or(in.Password, store.NewSecret())
+	user := store.User{ID: store.NewID(time.Now()), Username: in.Username, Email: in.Email, Role: cmp.Or(in.Role, store.RoleUser)}
+	if err := s.Door.Hasher.Enrol(c, &user, password); err != nil {
+		return userMade{}, err
+	}
+	made, err := s.DB.ChangeUser(c, c.Actor, "user.create", user.ID, func(*store.User) (*store.User, error) { return &user, nil })
+	if errors.Is(err, store.ErrConflict) {
+		return userMade{}, refuse(http.StatusConflict, "there is a user %q already", user.Username)
+	}
+	c.Status = http.StatusCreated
+	return userMade{viewUser(&made), generated(password, in.Password)}, err
+}
+
+// A userChange is one thing to do to a user who is there.
+type userChange struct {
+	who    string // id or user name
+	action string // for the audit
+	// change makes of the user what is to be stored; nil: the user is deleted.
+	change func(*store.User) error
+}
+
+// changeUser changes the version that was asked for. A change that changes nothing is none, and no error.
+func changeUser(s *Server, c *call, do userChange) (userView, error) {
+	found, err := s.user(c, do.who)
+	if err != nil {
+		return userView{}, err
+	}
+	if err := s.keepOperators(c, &found, do.change); err != nil {
+		return userView{}, err
+	}
+	changed, err := s.DB.ChangeUser(c, c.Actor, do.action, found.ID, func(old *store.User) (*store.User, error) {
+		if old == nil {
+			return nil, store.ErrNotFound
+		}
+		if err := c.matches("user", found.ID.String(), old.Version); err != nil || do.change == nil {
+			return nil, err
+		}
+		next := *old
+		if err := do.change(&next); err != nil {
+			return nil, err
+		}
+		return &next, next.Validate()
+	})
+	if errors.Is(err, login.ErrUnchanged) {
+		changed, err = s.DB.User(c, found.ID)
+	}
+	return viewUser(&changed), aboutUser(do.who, err)
+}
+
+// keepOperators refuses what would leave nobody to come in: an operator does not shut himself out, and nobody the last
+// one. Of two who shut each other out at the same moment both may succeed: the command line is the way back in.
+func (s *Server) keepOperators(c *call, user *store.User, change func(*store.User) error) error {
+	next := *user
+	if change != nil && change(&next) != nil {
+		return nil // it will be refused anyway, with the user as it is then
+	}
+	if !isOperator(user) || change != nil && isOperator(&next) {
+		return nil
+	}
+	if c.Actor.ID == user.Username {
+		return refuse(http.StatusConflict, "you cannot disable, delete or demote yourself: let another operator do it")
+	}
+	other, err := s.otherOperator(c, user.ID)
+	if err == nil && !other {
+		return refuse(http.StatusConflict, "%q is the last operator who can sign in: make another one before", user.Username)
+	}
+	return err
+}
+
+func isOperator(u *store.User) bool { return u.Role == store.RoleAdmin && !u.Disabled }
+
+// otherOperator reports whether anybody but this user can sign in here.
+func (s *Server) otherOperator(ctx context.Context, but store.ID) (bool, error) {
+	const page = 200
+	after := ""
+	for {
+		users, err := s.DB.Users(ctx, after, page)
+		if err != nil {
+			return false, err
+		}
+		for i := range users {
+			if isOperator(&users[i]) && users[i].ID != but {
+				return true, nil
+			}
+			after = users[i].Username
+		}
+		if len(users) < page {
+			return false, nil
+		}
+	}
+}
+
+func patchUser(s *Server, c *call, in *struct {
+	ID      string  `path:"id" doc:"id or user name"`
+	Email   *string `json:"email"`
+	Role    *string `json:"role" enum:"admin,user"`
+	Version int64   `json:"version" doc:"that is to be changed, like If-Match"`
+},
+) (userView, error) {
+	return changeUser(s, c, userChange{in.ID, "user.update", func(u *store.User) error {
+		before := *u
+		put(&u.Email, in.Email)
+		put(&u.Role, in.Role)
+		if *u == before {
+			return login.ErrUnchanged
+		}
+		return nil
+	}})
+}
+
+func deleteUser(s *Server, c *call, in *oneUser) (struct{}, error) {
+	_, err := changeUser(s, c, userChange{who: in.ID, action: "user.delete"})
+	return struct{}{}, err
+}
+
+func disableUser(s *Server, c *call, in *oneUser) (userView, error) {
+	return changeUser(s, c, userChange{in.ID, "user.update", func(u *store.User) error { return login.Switch(u, true) }})
+}
+
+func enableUser(s *Server, c *call, in *oneUser) (userView, error) {
+	return changeUser(s, c, userChange{in.ID, "user.update", func(u *store.User) error { return login.Switch(u, false) }})
+}
+
+func setPassword(s *Server, c *call, in *struct {
+	ID       string `path:"id" doc:"id or user name"`
+	Password string `json:"password" doc:"of 12 characters or more; left out: one is generated"`
+	Version  int64  `json:"version" doc:"that is to be changed, like If-Match"`
+},
+) (userMade, error) {
+	password := cmp.Or(in.Password, store.NewSecret())
+	kept, err := s.Door.Hasher.Choose(c, password)
+	if err != nil {
+		return userMade{}, err
+	}
+	changed, err := changeUser(s, c, userChange{in.ID, "user.password", func(u *store.User) error {
+		u.Password = kept
+		return nil
+	}})
+	return userMade{changed, generated(password, in.Password)}, err
+}
