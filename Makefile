@@ -5,7 +5,7 @@ DEADCODE = go run golang.org/x/tools/cmd/deadcode@v0.52.0
 # A binary knows its version from git, where there is git.
 VCS = $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo true || echo false)
 
-.PHONY: build run test bench lint check
+.PHONY: build run test scenarios bench lint check
 
 build: ## bin/oauth2-server, static
 	CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS) -o bin/oauth2-server ./cmd/oauth2-server
@@ -15,6 +15,10 @@ run: build ## the embedded default with a demo client; needs Go alone
 
 test: ## every test, on private Postgres and Redis servers
 	scripts/test
+
+scenarios: build ## every latency scenario in its quick form, about three minutes; needs a machine that does nothing else
+	scripts/deps
+	bin/oauth2-server bench run all --quick --retries 3 --out bin/scenarios.json
 
 bench: ## micro-benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -57,7 +57,8 @@ func newBed(ctx context.Context, binary string) (b *bed, err error) {
 		return b, err
 	}
 	b.env = append(os.Environ(), "OAUTH2_DATABASE_URL="+database, "OAUTH2_REDIS_URL="+b.redis.URL(),
-		"OAUTH2_JWT_SECRET=5up3rs3cr3t-for-a-measurement-of-throughput", "OAUTH2_SERVER_PUBLIC_BASE_URL=http://ratios.test")
+		"OAUTH2_JWT_SECRET=5up3rs3cr3t-for-a-measurement-of-throughput", "OAUTH2_SERVER_PUBLIC_BASE_URL=http://ratios.test",
+		"OAUTH2_SESSION_KEY=5e5510n-k3y-for-a-measurement-of-throughput", "OAUTH2_SEED_PASSWORD=nobody signs in here", "OAUTH2_ADMIN_PORT=0")
 	if _, err := b.command(ctx, "migrate"); err != nil {
 		return b, err
 	}

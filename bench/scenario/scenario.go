@@ -70,7 +70,7 @@ func All() []*Scenario {
 		issuing(), introspecting(),
 		[]*Scenario{introspectMixed(), introspectBatch(), mixed(), revocationLag(), highLatency()},
 		faults(),
-		[]*Scenario{overload(), cleanup(), restart(), soak()},
+		[]*Scenario{overload(), limiter(), keyRotation(), cleanup(), restart(), soak()},
 	)
 }
 

@@ -140,6 +140,13 @@ func (s *stage) at(urls []*url.URL) *target.Target {
 	return &target.Target{URLs: urls, Paths: t.Paths, Client: t.Client, Scope: t.Scope, AuthPost: t.AuthPost}
 }
 
+// as is the same stage, on which another client asks about tokens.
+func (s *stage) as(c target.Client) *stage {
+	env := *s.Env
+	env.Opaque = c
+	return &stage{Env: &env, run: s.run, span: s.span}
+}
+
 // fact tells a number.
 func (s *stage) fact(name string, value float64) { s.run.Facts[name] = value }
 

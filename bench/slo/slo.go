@@ -32,9 +32,10 @@ var quantiles = map[string]float64{"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9":
 const known = "p50, p90, p99, p99.9, max, errors, rate, or a fact of the scenario"
 
 var (
-	form   = regexp.MustCompile(`^([a-z][a-z0-9_.]*)(<=|>=|<|>)(.+)$`)
-	isFact = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)+$`)
-	digits = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+	form     = regexp.MustCompile(`^([a-z][a-z0-9_.]*)(<=|>=|<|>)(.+)$`)
+	isFact   = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)+$`)
+	relative = regexp.MustCompile(`(^ratio_|_ratio$|_share$)`)
+	digits   = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
 )
 
 // Parse reads rules separated by commas: a metric, one of < <= > >=, and a value. Latencies take a time (5ms), errors a
@@ -120,6 +121,14 @@ func (rules Rules) Check(run *result.Run) []string {
 		}
 	}
 	return missed
+}
+
+// Noise reports whether all that a run misses are shares and ratios: what a busy machine can spoil, unlike a count of what must never be.
+func (rules Rules) Noise(run *result.Run) bool {
+	return !slices.ContainsFunc(rules, func(r Rule) bool {
+		value, err := r.measured(run)
+		return !relative.MatchString(r.Metric) && (err != nil || !r.holds(value))
+	})
 }
 
 // String is the rules as Parse reads them.

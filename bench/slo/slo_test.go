@@ -149,3 +149,24 @@ func FuzzParse(f *testing.F) {
 		rules.Check(run())
 	})
 }
+
+// A busy machine may spoil a ratio. Nothing excuses a wrong answer, nor a fact that is missing.
+func TestNoiseIsNeverACount(t *testing.T) {
+	run := &result.Run{Facts: map[string]float64{"wrong_answers": 0, "lost_tokens": 1, "ratio_to_health": 0.1, "cpu_goodput_ratio": 0.8, "available_share": 0.9}}
+	for text, want := range map[string]bool{
+		"ratio_to_health>=0.2": true,
+		"wrong_answers<=0,cpu_goodput_ratio>=0.9,available_share>=1": true,
+		"lost_tokens<=0":                        false,
+		"lost_tokens<=0,cpu_goodput_ratio>=0.9": false,
+		"no_such_fact<=0":                       false,
+		"p99<5ms":                               false,
+	} {
+		rules, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rules.Noise(run); got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}

@@ -16,25 +16,35 @@ import (
 // issuer is the public URL of the stack: replicas share one, though each has an address of its own.
 const issuer = "http://bench.test"
 
+// operator is the client that may use the listeners for operators.
+const operator = "bench-operator"
+
+// readWrite is what clients of the load may ask for.
+const readWrite = "--scope=read write"
+
 // prepare makes the schema and the clients.
 func (s *Stack) prepare(ctx context.Context) (err error) {
-	s.env = append(s.env, "OAUTH2_JWT_SECRET=5up3rs3cr3t-for-a-stack-that-lives-for-minutes", "OAUTH2_SERVER_PUBLIC_BASE_URL="+issuer)
+	s.env = append(s.env, "OAUTH2_JWT_SECRET=5up3rs3cr3t-for-a-stack-that-lives-for-minutes", "OAUTH2_SERVER_PUBLIC_BASE_URL="+issuer,
+		"OAUTH2_SESSION_KEY=5e5510n-k3y-for-a-stack-that-lives-for-minutes", "OAUTH2_SEED_PASSWORD=nobody signs in to a stack", "OAUTH2_ADMIN_CLIENT_IDS="+operator)
 	s.env = append(s.env, s.options.Env...)
 	if _, err := s.Command(ctx, "migrate"); err != nil {
 		return err
 	}
-	if s.Opaque, err = s.newClient(ctx, "bench", "--token-format", "opaque"); err != nil {
+	if s.Opaque, err = s.newClient(ctx, "bench", readWrite, "--token-format", "opaque"); err != nil {
 		return err
 	}
-	if s.JWT, err = s.newClient(ctx, "bench-jwt", "--token-format", "jwt"); err != nil {
+	if s.JWT, err = s.newClient(ctx, "bench-jwt", readWrite, "--token-format", "jwt"); err != nil {
 		return err
 	}
-	s.Gateway, err = s.newClient(ctx, "bench-gateway", "--introspect", "any")
+	if s.Gateway, err = s.newClient(ctx, "bench-gateway", readWrite, "--introspect", "any"); err != nil {
+		return err
+	}
+	s.operator, err = s.newClient(ctx, operator, "--scope=admin")
 	return err
 }
 
 func (s *Stack) newClient(ctx context.Context, id string, flags ...string) (target.Client, error) {
-	line := append([]string{"client", "create", "--json", "--id", id, "--scope", "read write"}, flags...)
+	line := append([]string{"client", "create", "--json", "--id", id}, flags...)
 	out, err := s.Command(ctx, line...)
 	if err != nil {
 		return target.Client{}, err

@@ -17,6 +17,7 @@ import (
 // A Replica is one server process of the stack. It keeps its port through restarts.
 type Replica struct {
 	addr    string // host:port
+	admin   string // host:port of the listener for operators
 	program *private.Program
 }
 
@@ -54,11 +55,15 @@ func (s *Stack) startReplica(i int) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	adminPort, err := private.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{addr: local(port), admin: local(adminPort)}
 	r.program, err = private.StartProgram(private.ProgramOptions{
 		Name:    fmt.Sprintf("replica-%d", i),
 		Line:    []string{s.options.Binary, "serve"},
-		Env:     append(s.env[:len(s.env):len(s.env)], "OAUTH2_SERVER_PORT="+strconv.Itoa(port)),
+		Env:     append(s.env[:len(s.env):len(s.env)], "OAUTH2_SERVER_PORT="+strconv.Itoa(port), "OAUTH2_ADMIN_PORT="+strconv.Itoa(adminPort)),
 		Answers: r.Ready,
 	})
 	if err != nil {
@@ -66,6 +71,8 @@ func (s *Stack) startReplica(i int) (*Replica, error) {
 	}
 	return r, nil
 }
+
+func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // URL is where the replica listens.
 func (r *Replica) URL() string { return "http://" + r.addr }

@@ -28,6 +28,7 @@ type Stack struct {
 	JWT     target.Client // "bench-jwt", whose tokens are JWTs
 	Gateway target.Client // "bench-gateway", which may introspect all
 
+	operator target.Client // who may use the listeners for operators
 	options  Options
 	postgres *private.Postgres
 	redis    *private.Redis
@@ -36,7 +37,7 @@ type Stack struct {
 	replicas []*Replica
 }
 
-// Start starts everything, in a few seconds: Postgres, Redis, the schema, three clients, and the replicas, which are ready
+// Start starts everything, in a few seconds: Postgres, Redis, the schema, the clients, and the replicas, which are ready
 // when it returns. After an error nothing is left running.
 func Start(ctx context.Context, o Options) (s *Stack, err error) {
 	s = &Stack{options: o}

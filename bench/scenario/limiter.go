@@ -1,0 +1,100 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"oauth2-server/bench/load"
+	"oauth2-server/bench/result"
+	"oauth2-server/bench/stack"
+)
+
+func limiter() *Scenario {
+	return &Scenario{
+		Name: "limiter", Title: "the cost of rate limits: off, leased, exact, and refused",
+		Question: "Too many rate-limit rejections: what do limits cost, how exactly do they hold over three replicas, and what does a noisy client cost?",
+		SLO: "wrong_answers<=0,leased_ratio>=0.9,admitted_ratio<=1.1,admitted_ratio>=0.8," +
+			"noisy_ratio>=0.8,unlimited_refusals<=0",
+		StackOnly:    true,
+		StackOptions: stack.Options{Replicas: 3},
+		play:         playLimiter,
+	}
+}
+
+// limitRule is the rule that the scenario changes. Its client is the only one that asks.
+const limitRule = "/admin/api/limits/introspect.client"
+
+// A value is what the rule is set to, as the operators' listener takes it.
+type value struct {
+	Rate   int64  `json:"rate"`
+	Period string `json:"period"`
+	Burst  int64  `json:"burst"`
+	Mode   string `json:"mode"`
+}
+
+const (
+	roomy = 1_000_000 // permits a second that no machine of ours uses up
+	tight = 3000      // permits a second, far below what one client asks for
+	few   = 90        // permits a second: few enough to be counted one by one
+)
+
+func playLimiter(ctx context.Context, s *stage) error {
+	tokens, err := s.Target.NewTokens(ctx, 0, s.Opaque, 1000)
+	if err != nil {
+		return err
+	}
+	if err := s.warm(ctx, tokens); err != nil {
+		return err
+	}
+	sources := rotate(s.questions(tokens, 1))
+	free, err := s.under(ctx, "limits off", value{roomy, "1s", roomy, "off"}, s.closed(s.span, sources))
+	if err != nil {
+		return err
+	}
+	leased, err := s.under(ctx, result.Main, value{roomy, "1s", roomy, "enforce"}, s.closed(s.span, sources))
+	if err != nil {
+		return err
+	}
+	s.fact("leased_ratio", ratio(leased.Throughput, free.Throughput))
+	s.fact("unlimited_refusals", float64(free.Total.Failed()+leased.Total.Failed()))
+	return errors.Join(s.exactly(ctx, sources), s.refuses(ctx, sources, free.Throughput))
+}
+
+// exactly asks at two thirds of a rate at which every permit is a trip to Redis.
+func (s *stage) exactly(ctx context.Context, sources func(worker int) load.Source) error {
+	const rate = few * 2 / 3
+	free, err := s.under(ctx, "slow, limits off", value{few, "1s", few, "off"}, s.open(rate, s.span, sources))
+	if err != nil {
+		return err
+	}
+	exact, err := s.under(ctx, "slow, exact", value{few, "1s", few, "enforce"}, s.open(rate, s.span, sources))
+	if err != nil {
+		return err
+	}
+	s.fact("exact_added_p50_seconds", (exact.Total.Latency.Quantile(0.5) - free.Total.Latency.Quantile(0.5)).Seconds())
+	return nil
+}
+
+// refuses lets one client ask for far more than it may: what is admitted is the limit, and refusals cost no more than answers.
+func (s *stage) refuses(ctx context.Context, sources func(worker int) load.Source, free float64) error {
+	noisy, err := s.under(ctx, "noisy", value{tight, "1s", tight / 10, "enforce"}, s.closed(2*s.span, sources))
+	if err != nil {
+		return err
+	}
+	s.fact("admitted_ratio", ratio(noisy.Throughput, tight))
+	s.fact("noisy_ratio", ratio(float64(noisy.Total.Requests)/noisy.Elapsed.Seconds(), free))
+	return nil
+}
+
+// under sets the rule, waits until every replica follows, and plays the load.
+func (s *stage) under(ctx context.Context, name string, v value, plan load.Plan) (*load.Outcome, error) {
+	if err := s.Stack.Operate(ctx, 0, http.MethodPatch, limitRule, v, nil); err != nil {
+		return nil, fmt.Errorf("set the limit: %w", err)
+	}
+	if err := sleep(ctx, inForce); err != nil {
+		return nil, err
+	}
+	return s.probe(ctx, name, plan)
+}
