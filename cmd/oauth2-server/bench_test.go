@@ -291,7 +291,7 @@ func TestBenchFloorAnswersUntilItsEnd(t *testing.T) {
 }
 
 func TestSeedTokensAreAsIfIssued(t *testing.T) {
-	c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t), "OAUTH2_JWT_SECRET=" + testSecret}}
+	c := &console{t: t, env: append([]string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t)}, testEnv...)}
 	c.must("migrate")
 	c.must("client", "create", "--id", "bench")
 	texts := strings.Fields(c.must("seed-tokens", "--client", "bench", "--count", "300", "--expires-in", "1h", "--spread", "40h"))

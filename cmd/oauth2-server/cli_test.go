@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"path/filepath"
 	"slices"
@@ -27,7 +26,7 @@ type console struct {
 func onEachStore(t *testing.T, test func(t *testing.T, c *console)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, newConsole(t)) })
 	t.Run("postgres", func(t *testing.T) {
-		c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t), "OAUTH2_JWT_SECRET=" + testSecret}}
+		c := &console{t: t, env: append([]string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t)}, testEnv...)}
 		c.must("migrate")
 		test(t, c)
 	})
@@ -37,7 +36,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, c *console)) {
 func newConsole(t *testing.T, env ...string) *console {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "oauth2.db")
-	c := &console{t: t, env: append([]string{"OAUTH2_DATABASE_URL=sqlite:" + file, "OAUTH2_JWT_SECRET=" + testSecret}, env...)}
+	c := &console{t: t, env: append([]string{"OAUTH2_DATABASE_URL=sqlite:" + file}, slices.Concat(testEnv, env)...)}
 	c.must("migrate")
 	return c
 }
@@ -160,10 +159,7 @@ func (c *console) jwt(r *store.Record, issuer string) string {
 // lastAudit is the newest row of the audit.
 func (c *console) lastAudit() store.Audit {
 	c.t.Helper()
-	db := c.open().(interface {
-		Audits(ctx context.Context, limit int) ([]store.Audit, error)
-	})
-	rows, err := db.Audits(c.t.Context(), 1)
+	rows, err := c.open().Audits(c.t.Context(), store.AuditQuery{Limit: 1})
 	if err != nil || len(rows) != 1 {
 		c.t.Fatalf("got %d rows and %v, want the newest row of the audit", len(rows), err)
 	}
@@ -273,7 +269,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 	for _, command := range newRootCommand(nil).Commands() {
 		have = append(have, command.Name())
 	}
-	for _, name := range []string{"serve", "migrate", "client", "token", "revoke", "keys", "replicas", "config", "version"} {
+	for _, name := range []string{"serve", "migrate", "client", "user", "token", "revoke", "limits", "keys", "replicas", "config", "version"} {
 		if !slices.Contains(have, name) {
 			t.Errorf("command %s is missing", name)
 		}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"reflect"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,8 +51,8 @@ func newClientCreate(environ []string) *cobra.Command {
 	command.RunE = withStore(environ, func(ctx context.Context, j *job, _ []string) error {
 		c := store.Client{ID: cmp.Or(id, store.NewID(time.Now()).String())}
 		flags.apply(command, &c)
-		if !command.Flags().Changed("grant") && !c.Public() {
-			c.Grants = []string{oauth.GrantClientCredentials.String()}
+		if command.Flags().Changed("grant") && c.Grants == nil {
+			c.Grants = []string{} // none, and not the default
 		}
 		return createClient(ctx, j, flags, c, secret)
 	})
@@ -65,9 +63,13 @@ func newClientCreate(environ []string) *cobra.Command {
 }
 
 func createClient(ctx context.Context, j *job, flags *clientFlags, c store.Client, chosen string) error {
-	secret, err := newSecret(&c, chosen, j.in)
-	if err := flags.check(&c, err); err != nil {
+	chosen, err := j.readSecret(chosen)
+	if err != nil {
 		return err
+	}
+	secret, err := oauth.Enrol(&c, chosen)
+	if err != nil {
+		return flags.refused(err)
 	}
 	made, err := j.db.CreateClient(ctx, j.actor, c)
 	if errors.Is(err, store.ErrConflict) {
@@ -79,24 +81,13 @@ func createClient(ctx context.Context, j *job, flags *clientFlags, c store.Clien
 	return j.showSecret(made, secret)
 }
 
-// newSecret gives a client that authenticates a secret: the chosen one, "-" reads it, or random bits. Those it
-// has are kept behind it, as long as there may be two.
-func newSecret(c *store.Client, chosen string, in io.Reader) (string, error) {
-	if c.Public() && chosen == "" {
-		return "", nil
+// readSecret is a secret that was chosen, "" when none was: nothing on standard input is no choice, but a mistake.
+func (j *job) readSecret(given string) (string, error) {
+	text, err := readInput(given, j.in)
+	if err == nil && text == "" && given != "" {
+		return "", errors.New("--secret: standard input is empty")
 	}
-	secret, err := readInput(chosen, in)
-	if err != nil {
-		return "", err
-	}
-	if chosen == "" {
-		secret = store.NewSecret()
-	}
-	c.Secrets = append([]store.SecretHash{store.HashSecret(secret)}, c.Secrets[:min(len(c.Secrets), 1)]...)
-	if err := store.CheckSecret(secret); err != nil {
-		return "", &store.FieldError{Field: "secret", Problem: err.Error()}
-	}
-	return secret, nil
+	return text, err
 }
 
 // showSecret prints a client's new secret: the only time that anybody sees it.
@@ -153,29 +144,16 @@ func (u *clientUpdate) run(ctx context.Context, j *job, id string) error {
 	return j.show(view(changed), func() string { return view(changed).text() })
 }
 
-var errUnchanged = errors.New("nothing to do: the client is like that already")
-
-// change applies the flags. A client that begins to authenticate gets a secret, one that ceases to loses its own.
-func (u *clientUpdate) change(c *store.Client) error {
+// change applies the flags.
+func (u *clientUpdate) change(c *store.Client) (err error) {
 	if u.version != 0 && c.Version != u.version {
 		return fmt.Errorf("client %q has version %d now, not %d: look at it again", c.ID, c.Version, u.version)
 	}
-	before := c.Clone()
-	u.flags.apply(u.command, c)
-	switch {
-	case c.Public():
-		c.Secrets = nil
-	case before.Public():
-		u.secret = store.NewSecret()
-		c.Secrets = []store.SecretHash{store.HashSecret(u.secret)}
+	u.secret, err = oauth.Amend(c, func(c *store.Client) { u.flags.apply(u.command, c) })
+	if _, wrong := errors.AsType[*store.FieldError](err); wrong {
+		return u.flags.refused(err)
 	}
-	if err := u.flags.check(c); err != nil {
-		return err
-	}
-	if reflect.DeepEqual(before, *c) {
-		return errUnchanged
-	}
-	return nil
+	return err
 }
 
 func newClientRotate(environ []string) *cobra.Command {
@@ -200,24 +178,19 @@ func newClientRotate(environ []string) *cobra.Command {
 	return command
 }
 
-var errNoSecret = errors.New("the client does not authenticate and has no secret")
-
 func rotateSecret(ctx context.Context, j *job, id, chosen string) error {
-	secret, err := newSecret(new(store.Client), chosen, j.in)
+	chosen, err := j.readSecret(chosen)
+	if err != nil {
+		return err
+	}
+	secret, err := oauth.NewSecret(chosen)
 	if err != nil {
 		return errors.New(new(clientFlags).inFlags(err))
 	}
-	changed, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error {
-		hash := store.HashSecret(secret)
-		switch {
-		case c.Public():
-			return errNoSecret
-		case len(c.Secrets) > 0 && c.Secrets[0] == hash:
-			return errors.New("--secret: is the one the client has")
-		}
-		c.Secrets = append([]store.SecretHash{hash}, c.Secrets[:min(len(c.Secrets), 1)]...)
-		return nil
-	})
+	changed, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error { return oauth.Rotate(c, secret) })
+	if errors.Is(err, oauth.ErrSameSecret) {
+		return errors.New(new(clientFlags).inFlags(err))
+	}
 	if err != nil {
 		return about(id, err)
 	}
@@ -225,13 +198,7 @@ func rotateSecret(ctx context.Context, j *job, id, chosen string) error {
 }
 
 func dropSecret(ctx context.Context, j *job, id string) error {
-	changed, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error {
-		if len(c.Secrets) < 2 {
-			return errors.New("nothing to do: there is no previous secret")
-		}
-		c.Secrets = c.Secrets[:1]
-		return nil
-	})
+	changed, err := j.db.UpdateClient(ctx, j.actor, id, oauth.Retire)
 	if err != nil {
 		return about(id, err)
 	}

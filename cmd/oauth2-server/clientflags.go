@@ -71,12 +71,8 @@ func (f *clientFlags) apply(command *cobra.Command, c *store.Client) bool {
 	return any
 }
 
-// check says all that is wrong with a client, by the names of the flags. more is what else is wrong.
-func (f *clientFlags) check(c *store.Client, more ...error) error {
-	err := errors.Join(append(more, c.Validate(oauth.GrantTypes()))...)
-	if err == nil {
-		return nil
-	}
+// refused says all that is wrong with a client, by the names of the flags.
+func (f *clientFlags) refused(err error) error {
 	var text strings.Builder
 	text.WriteString("the client is refused:")
 	for _, line := range strings.Split(f.inFlags(err), "\n") {

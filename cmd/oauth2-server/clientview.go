@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
 
@@ -99,14 +100,8 @@ func switchClient(ctx context.Context, j *job, id string, disabled bool) error {
 	if disabled {
 		done = "disabled"
 	}
-	_, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error {
-		if c.Disabled == disabled {
-			return errUnchanged
-		}
-		c.Disabled = disabled
-		return nil
-	})
-	if errors.Is(err, errUnchanged) {
+	_, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error { return oauth.Switch(c, disabled) })
+	if errors.Is(err, oauth.ErrUnchanged) {
 		return j.show(clientOutcome{ID: id, Done: "nothing"}, func() string {
 			return fmt.Sprintf("Client %q is %s already.", id, done)
 		})

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,7 +62,16 @@ func (b *logBuffer) String() string {
 	return b.bytes.String()
 }
 
-const testSecret = "a-secret-of-the-tests-with-more-than-32-bytes"
+const (
+	testSecret       = "a-secret-of-the-tests-with-more-than-32-bytes"
+	testSeedPassword = "the first operator's password"
+)
+
+// testEnv is what every server needs, beside its database.
+var testEnv = []string{
+	"OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_SESSION_KEY=" + testSecret + "-for-sessions", "OAUTH2_SEED_PASSWORD=" + testSeedPassword,
+	"OAUTH2_SERVER_PORT=0", "OAUTH2_ADMIN_PORT=0",
+}
 
 // newCluster starts n replicas on a database and a Redis of their own. The Postgres is the test binary's shared one.
 func newCluster(t *testing.T, n int) *cluster {
@@ -88,9 +98,8 @@ func startCluster(t *testing.T, n int, database string, pg *private.Postgres, en
 	t.Helper()
 	c := &cluster{t: t, postgres: pg, redis: private.TestRedis(t)}
 	c.env = append([]string{
-		"OAUTH2_DATABASE_URL=" + database, "OAUTH2_REDIS_URL=" + c.redis.URL(), "OAUTH2_JWT_SECRET=" + testSecret,
-		"OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL=https://auth.example.com",
-	}, env...)
+		"OAUTH2_DATABASE_URL=" + database, "OAUTH2_REDIS_URL=" + c.redis.URL(), "OAUTH2_SERVER_PUBLIC_BASE_URL=https://auth.example.com",
+	}, slices.Concat(testEnv, env)...)
 	config, err := loadConfig(c.env)
 	if err != nil {
 		t.Fatal(err)

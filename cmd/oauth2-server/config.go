@@ -16,6 +16,8 @@ import (
 
 	"oauth2-server/cache"
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/login"
+	"oauth2-server/hotpath/proxy"
 	"oauth2-server/store"
 	"oauth2-server/store/postgres"
 	"oauth2-server/store/sqlite"
@@ -37,6 +39,16 @@ type Config struct {
 	AccessTTL     time.Duration `env:"OAUTH2_ACCESS_TOKEN_TTL" envDefault:"1h" doc:"life of access tokens, 1s to 24h, for clients that have none of their own"`
 	StalenessMax  time.Duration `env:"OAUTH2_STALENESS_MAX" envDefault:"30s" doc:"how long a replica that cannot reach the database answers from what it holds; 0: not at all"`
 	CacheMiB      int           `env:"OAUTH2_CACHE_MIB" envDefault:"256" doc:"bound of the token cache in process memory, in MiB; 0: none"`
+	AdminHost     string        `env:"OAUTH2_ADMIN_HOST" envDefault:"127.0.0.1" doc:"address of the listener for operators"`
+	AdminPort     int           `env:"OAUTH2_ADMIN_PORT" envDefault:"8081" doc:"port of the listener for operators; 0 takes a free one"`
+	AdminClients  []string      `env:"OAUTH2_ADMIN_CLIENT_IDS" doc:"clients, separated by commas, whose tokens with the scope admin may use the listener for operators; unset: none"`
+	SessionKey    Secret        `env:"OAUTH2_SESSION_KEY" doc:"seals sessions; 32 bytes or more, the same on every replica; \"new,old\" while it is changed; unset with SQLite: derived from what seals the key ring"`
+	SeedUsername  string        `env:"OAUTH2_SEED_USERNAME" envDefault:"admin" doc:"user name of the first operator, who is created at start if absent"`
+	SeedPassword  Secret        `env:"OAUTH2_SEED_PASSWORD" doc:"password of the first operator, 12 characters or more; when this variable changes, it is set anew at start and the operator's sessions end; unset with SQLite: made at first start and printed once"`
+	SeedEmail     string        `env:"OAUTH2_SEED_EMAIL" doc:"mail address of the first operator"`
+	TrustProxies  bool          `env:"OAUTH2_SERVER_TRUST_PROXY_HEADERS" envDefault:"false" doc:"true: X-Forwarded-For of the proxies in OAUTH2_TRUSTED_PROXIES tells where a request comes from"`
+	Proxies       []string      `env:"OAUTH2_TRUSTED_PROXIES" doc:"addresses or networks (10.0.0.0/8), separated by commas, of the proxies in front of the server"`
+	PublishAhead  time.Duration `env:"OAUTH2_KEY_PUBLISH_AHEAD" envDefault:"1h" doc:"how long the next signing key is published before it may sign; no shorter than others cache the JWKS (5m)"`
 	Origins       []string      `env:"OAUTH2_ALLOWED_ORIGINS" doc:"web origins, separated by commas, that may read the token and revocation endpoints, beside each client's own"`
 	TLSCert       string        `env:"OAUTH2_TLS_CERT_FILE" doc:"certificate chain in PEM; with it and the key the public listener speaks TLS"`
 	TLSKey        string        `env:"OAUTH2_TLS_KEY_FILE" doc:"private key in PEM"`
@@ -45,11 +57,12 @@ type Config struct {
 	ShutdownMax   time.Duration `env:"OAUTH2_SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time that requests under way have to finish"`
 	LogLevel      string        `env:"OAUTH2_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 
-	secrets  keys.Secrets // of JWTSecret; empty until the embedded default has made its own
-	unknown  []string     // OAUTH2_ variables that nothing reads
-	given    []string     // variables that were set: NAME for NAME_FILE
-	faulty   []string     // variables that have a fault
-	fileName string       // of SQLite's database
+	trusted  proxy.Trusted // of Proxies; empty unless TrustProxies
+	secrets  keys.Secrets  // of JWTSecret; empty until the embedded default has made its own
+	unknown  []string      // OAUTH2_ variables that nothing reads
+	given    []string      // variables that were set: NAME for NAME_FILE
+	faulty   []string      // variables that have a fault
+	fileName string        // of SQLite's database
 }
 
 // A fault is what is wrong with a variable. It never repeats the value, which may be a secret in the wrong place.
@@ -102,16 +115,22 @@ func (c *Config) takeApart() {
 	if path, embedded := strings.CutPrefix(string(c.DatabaseURL), "sqlite:"); embedded {
 		c.fileName, _, _ = strings.Cut(strings.TrimPrefix(path, "//"), "?")
 	}
-	for i, origin := range c.Origins {
-		c.Origins[i] = strings.TrimSpace(origin)
+	for _, list := range []*[]string{&c.Origins, &c.AdminClients, &c.Proxies} {
+		for i, text := range *list {
+			(*list)[i] = strings.TrimSpace(text)
+		}
+		*list = slices.DeleteFunc(*list, func(text string) bool { return text == "" })
 	}
-	c.Origins = slices.DeleteFunc(c.Origins, func(origin string) bool { return origin == "" })
 }
 
-// validate is a table of what may be wrong. It also opens JWTSecret.
+// validate is a table of what may be wrong. It also opens the secrets and the proxies.
 func (c *Config) validate(needSecret bool) (faults []*fault) {
 	embedded := strings.HasPrefix(string(c.DatabaseURL), "sqlite:")
 	_, errAlg := keys.ParseAlg(c.JWTAlg)
+	trusted, errProxies := proxy.Parse(c.Proxies)
+	if c.TrustProxies {
+		c.trusted = trusted
+	}
 	_, errMigrate := strconv.ParseBool(c.MigrateOn)
 	levels := []string{"debug", "info", "warn", "error"}
 	for _, rule := range []struct {
@@ -128,6 +147,16 @@ func (c *Config) validate(needSecret bool) (faults []*fault) {
 		{c.postgres() && !isPostgresURL(c.DatabaseURL), "OAUTH2_DATABASE_URL", "is not understood: postgres://USER:PASSWORD@HOST:PORT/NAME, special characters as %XX"},
 		{c.postgres() && c.JWTSecret == "" && needSecret, "OAUTH2_JWT_SECRET", "is not set: with Postgres it must hold 32 bytes or more, the same on every replica (openssl rand -base64 48)"},
 		{c.RedisURL != "" && cache.CheckRedisURL(string(c.RedisURL)) != nil, "OAUTH2_REDIS_URL", "is not understood: redis://USER:PASSWORD@HOST:PORT/NUMBER, special characters as %XX; rediss://…, redis+cluster://…, redis+sentinel://…?master_name=NAME"},
+		{c.AdminPort < 0 || c.AdminPort > 65535, "OAUTH2_ADMIN_PORT", "must be 0 to 65535"},
+		{strings.ContainsAny(c.AdminHost, " /@"), "OAUTH2_ADMIN_HOST", "must be an address or a host name, 0.0.0.0 for all addresses"},
+		{c.AdminPort == c.Port && c.Port != 0 && c.AdminHost == c.Host, "OAUTH2_ADMIN_PORT", "is the port of the public listener: the one for operators needs its own"},
+		{c.postgres() && c.SessionKey == "" && needSecret, "OAUTH2_SESSION_KEY", "is not set: with Postgres it must hold 32 bytes or more, the same on every replica (openssl rand -hex 64)"},
+		{c.postgres() && c.SeedPassword == "" && needSecret, "OAUTH2_SEED_PASSWORD", "is not set: with Postgres it must hold the first operator's password, 12 characters or more (openssl rand -base64 18)"},
+		{c.SeedPassword != "" && login.CheckPassword(string(c.SeedPassword)) != nil, "OAUTH2_SEED_PASSWORD", "is too short or well known: 12 characters or more (openssl rand -base64 18)"},
+		{!isSeedUser(c.SeedUsername, c.SeedEmail), "OAUTH2_SEED_USERNAME", "and OAUTH2_SEED_EMAIL must be a user name of visible ASCII without spaces, and a mail address or nothing"},
+		{c.TrustProxies && len(c.Proxies) == 0, "OAUTH2_TRUSTED_PROXIES", "is not set, but OAUTH2_SERVER_TRUST_PROXY_HEADERS is true: name the proxies whose headers tell the truth"},
+		{errProxies != nil, "OAUTH2_TRUSTED_PROXIES", "must hold addresses or networks like 10.0.0.0/8, separated by commas"},
+		{c.PublishAhead < 0, "OAUTH2_KEY_PUBLISH_AHEAD", "must not be negative"},
 		{errAlg != nil, "OAUTH2_JWT_ALG", "must be ES256, EdDSA, RS256, PS256 or HS256"},
 		{c.Format != store.FormatOpaque && c.Format != store.FormatJWT, "OAUTH2_ACCESS_TOKEN_FORMAT", "must be opaque or jwt"},
 		{c.AccessTTL < time.Second || c.AccessTTL > store.MaxTokenLife || c.AccessTTL%time.Second != 0, "OAUTH2_ACCESS_TOKEN_TTL", "must be whole seconds, 1s to 24h"},
@@ -150,21 +179,34 @@ func (c *Config) validate(needSecret bool) (faults []*fault) {
 	return append(faults, c.openSecrets()...)
 }
 
-// openSecrets parses JWTSecret, if it is set.
-func (c *Config) openSecrets() []*fault {
-	const name = "OAUTH2_JWT_SECRET"
-	if c.JWTSecret == "" {
-		return nil
+// openSecrets parses JWTSecret and SessionKey, those that are set.
+func (c *Config) openSecrets() (faults []*fault) {
+	for _, one := range []struct {
+		name, text string
+		to         *keys.Secrets
+	}{
+		{"OAUTH2_JWT_SECRET", string(c.JWTSecret), &c.secrets},
+		{"OAUTH2_SESSION_KEY", string(c.SessionKey), new(keys.Secrets)}, // the same form: login.ParseKeys reads it
+	} {
+		if one.text == "" {
+			continue
+		}
+		secrets, err := keys.ParseSecrets(one.text)
+		switch {
+		case err != nil:
+			faults = append(faults, &fault{one.name, fmt.Sprintf("%s: %v (openssl rand -base64 48)", one.name, err)})
+		case slices.ContainsFunc(strings.Split(one.text, ","), isWeak):
+			faults = append(faults, &fault{one.name, one.name + " is guessable: make one with openssl rand -base64 48"})
+		default:
+			*one.to = secrets
+		}
 	}
-	secrets, err := keys.ParseSecrets(string(c.JWTSecret))
-	if err != nil {
-		return []*fault{{name, fmt.Sprintf("%s: %v (openssl rand -base64 48)", name, err)}}
-	}
-	if slices.ContainsFunc(strings.Split(string(c.JWTSecret), ","), isWeak) {
-		return []*fault{{name, name + " is guessable: make one with openssl rand -base64 48"}}
-	}
-	c.secrets = secrets
-	return nil
+	return faults
+}
+
+func isSeedUser(name, email string) bool {
+	u := store.User{Username: store.FoldUsername(name), Email: email, Role: store.RoleAdmin, Password: "set later"}
+	return u.Validate() == nil
 }
 
 // isPostgresURL reports whether the store can read the URL. It connects to nothing.

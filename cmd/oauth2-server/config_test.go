@@ -41,6 +41,11 @@ func file(t *testing.T, content string) string {
 
 const production = "OAUTH2_DATABASE_URL=postgres://u:p@db.example.com:5432/oauth2?sslmode=require"
 
+// inProduction is an environment with Postgres, in which nothing is amiss but what is given, and OAUTH2_JWT_SECRET.
+func inProduction(env ...string) []string {
+	return append([]string{production, "OAUTH2_SESSION_KEY=" + testSecret + "-for-sessions", "OAUTH2_SEED_PASSWORD=" + testSeedPassword}, env...)
+}
+
 func TestConfigDefaults(t *testing.T) {
 	c, err := loadConfig(nil)
 	if err != nil {
@@ -53,11 +58,11 @@ func TestConfigDefaults(t *testing.T) {
 }
 
 func TestConfigTakesWhatIsGiven(t *testing.T) {
-	c, err := loadConfig([]string{
-		production, "OAUTH2_JWT_SECRET=" + testSecret + "," + testSecret + "-old", "OAUTH2_SERVER_PUBLIC_BASE_URL=https://auth.example.com/",
+	c, err := loadConfig(inProduction(
+		"OAUTH2_JWT_SECRET="+testSecret+","+testSecret+"-old", "OAUTH2_SERVER_PUBLIC_BASE_URL=https://auth.example.com/",
 		"OAUTH2_ALLOWED_ORIGINS=https://a.example.com, http://localhost:3000,", "OAUTH2_SERVER_PORT=0", "OAUTH2_MIGRATE_ON_START=1",
 		"OAUTH2_REDIS_URL=redis+sentinel://s1:26379/0?master_name=m&addr=s2:26379", "OAUTH2_CACHE_MIB=", "HOME=/root", "OAUTH2_STALENESS_MAX=0",
-	})
+	))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +89,9 @@ func TestConfigRules(t *testing.T) {
 		"OAUTH2_DATABASE_READ_CONNECTIONS=0", "OAUTH2_DATABASE_READ_CONNECTIONS=1001", "OAUTH2_SERVER_MAX_CONNECTIONS=0", "OAUTH2_MIGRATE_ON_START=yes",
 		"OAUTH2_TLS_CERT_FILE=x", "OAUTH2_TLS_KEY_FILE=x", "OAUTH2_SHUTDOWN_DELAY=-1s", "OAUTH2_SHUTDOWN_TIMEOUT=-1s", "OAUTH2_LOG_LEVEL=loud",
 		"OAUTH2_ALLOWED_ORIGINS=*", "OAUTH2_ALLOWED_ORIGINS=https://a.example.com/", "OAUTH2_ALLOWED_ORIGINS=null", "OAUTH2_ALLOWED_ORIGINS=https://a.example.com:443",
+		"OAUTH2_ADMIN_PORT=-1", "OAUTH2_ADMIN_PORT=8080", "OAUTH2_ADMIN_HOST=http://x", "OAUTH2_SESSION_KEY=short", "OAUTH2_SEED_PASSWORD=changeme",
+		"OAUTH2_SEED_USERNAME=two words", "OAUTH2_TRUSTED_PROXIES=proxy", "OAUTH2_TRUSTED_PROXIES=10.0.0.0/33", "OAUTH2_SERVER_TRUST_PROXY_HEADERS=maybe",
+		"OAUTH2_KEY_PUBLISH_AHEAD=-1s",
 	} {
 		name, value, _ := strings.Cut(line, "=")
 		t.Run(line, func(t *testing.T) {
@@ -98,27 +106,38 @@ func TestConfigRules(t *testing.T) {
 
 func TestConfigTellsAllFaultsAtOnce(t *testing.T) {
 	faults := faultsOf(production, "OAUTH2_SERVER_PORT=x", "OAUTH2_ACCESS_TOKEN_TTL=x", "OAUTH2_LOG_LEVEL=x", "OAUTH2_REDIS_URL=x", "OAUTH2_CACHE_MIB_FILE=/none")
-	if len(faults) != 6 {
-		t.Errorf("got %d faults %q, want 6: each variable once, the missing secret among them", len(faults), faults)
+	if len(faults) != 8 {
+		t.Errorf("got %d faults %q, want 8: each variable once, the three missing secrets among them", len(faults), faults)
 	}
 }
 
 func TestProductionNeedsAStrongSecret(t *testing.T) {
-	only(t, []string{production}, "OAUTH2_JWT_SECRET is not set", "openssl rand")
-	only(t, []string{production, "OAUTH2_JWT_SECRET="}, "OAUTH2_JWT_SECRET is not set")
-	only(t, []string{production, "OAUTH2_JWT_SECRET=0123456789012345678901234567890"}, "has 31 bytes")
+	only(t, inProduction(), "OAUTH2_JWT_SECRET is not set", "openssl rand")
+	only(t, inProduction("OAUTH2_JWT_SECRET="), "OAUTH2_JWT_SECRET is not set")
+	only(t, inProduction("OAUTH2_JWT_SECRET=0123456789012345678901234567890"), "has 31 bytes")
 	for _, weak := range []string{
 		strings.Repeat("a", 64), strings.Repeat("abc", 30), "changeme-changeme-changeme-0123456789", "please-CHANGE-ME-0123456789-abcdefghi",
 		"an-insecure-secret-of-more-than-32-bytes", "your-secret-key-0123456789-abcdefghijk", testSecret + "," + strings.Repeat("a", 64),
 	} {
-		only(t, []string{production, "OAUTH2_JWT_SECRET=" + weak}, "OAUTH2_JWT_SECRET is guessable")
+		only(t, inProduction("OAUTH2_JWT_SECRET="+weak), "OAUTH2_JWT_SECRET is guessable")
 	}
-	if _, err := loadStoreConfig([]string{production}); err != nil {
+	if _, err := loadStoreConfig(inProduction()); err != nil {
 		t.Errorf("a command that needs no secret: got %v, want nil", err)
 	}
-	if _, err := loadConfig([]string{production, "OAUTH2_JWT_SECRET=0123456789abcdef0123456789abcdef"}); err != nil {
+	if _, err := loadConfig(inProduction("OAUTH2_JWT_SECRET=0123456789abcdef0123456789abcdef")); err != nil {
 		t.Errorf("32 bytes: got %v, want nil", err)
 	}
+}
+
+// Sessions and the first operator are as well guarded as the ring.
+func TestProductionNeedsAnOperator(t *testing.T) {
+	secret := "OAUTH2_JWT_SECRET=" + testSecret
+	session, password := "OAUTH2_SESSION_KEY="+testSecret+"-for-sessions", "OAUTH2_SEED_PASSWORD="+testSeedPassword
+	only(t, []string{production, secret, password}, "OAUTH2_SESSION_KEY is not set", "openssl rand")
+	only(t, []string{production, secret, session}, "OAUTH2_SEED_PASSWORD is not set", "openssl rand")
+	only(t, inProduction(secret, "OAUTH2_SESSION_KEY="+strings.Repeat("a", 64)), "OAUTH2_SESSION_KEY is guessable")
+	only(t, inProduction(secret, "OAUTH2_SEED_PASSWORD=changeme"), "OAUTH2_SEED_PASSWORD", "12 characters")
+	only(t, inProduction(secret, "OAUTH2_SERVER_TRUST_PROXY_HEADERS=true"), "OAUTH2_TRUSTED_PROXIES is not set")
 }
 
 func TestConfigFromFiles(t *testing.T) {
@@ -130,7 +149,7 @@ func TestConfigFromFiles(t *testing.T) {
 		t.Errorf("got %+v, want what the files hold", c)
 	}
 	only(t, []string{"OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_JWT_SECRET_FILE=" + file(t, testSecret)}, "OAUTH2_JWT_SECRET_FILE", "beside OAUTH2_JWT_SECRET")
-	only(t, []string{production, "OAUTH2_JWT_SECRET_FILE=/no/such/file"}, "OAUTH2_JWT_SECRET_FILE", "no such file")
+	only(t, inProduction("OAUTH2_JWT_SECRET_FILE=/no/such/file"), "OAUTH2_JWT_SECRET_FILE", "no such file")
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=" + t.TempDir()}, "OAUTH2_JWT_SECRET_FILE", "directory")
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=" + file(t, "\n")}, "OAUTH2_JWT_SECRET_FILE", "empty file")
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=" + file(t, "short")}, "OAUTH2_JWT_SECRET", "5 bytes")
@@ -178,7 +197,7 @@ func TestConfigFaultsHoldNoSecret(t *testing.T) {
 }
 
 func TestUnknownVariablesAreNamedWithTheNearest(t *testing.T) {
-	c := &console{t: t, env: []string{"OAUTH2_JWT_SECRETS=x", "OAUTH2_SERVER_PROT=1", "OAUTH2_SEED_USERNAME=u", "OAUTH2_SESSION_KEY=k", "OTHER=x"}}
+	c := &console{t: t, env: []string{"OAUTH2_JWT_SECRETS=x", "OAUTH2_SERVER_PROT=1", "OAUTH2_EVENTS_BACKEND=memory", "OTHER=x"}}
 	want(t, c.must("config", "check"), "OAUTH2_JWT_SECRETS is not known", "nearest is OAUTH2_JWT_SECRET.", "OAUTH2_SERVER_PROT is not known", "nearest is OAUTH2_SERVER_PORT.")
 	answer := decodeJSON[struct{ Unknown []unknownName }](t, c.must("config", "check", "--json"))
 	if len(answer.Unknown) != 2 {
@@ -187,7 +206,7 @@ func TestUnknownVariablesAreNamedWithTheNearest(t *testing.T) {
 }
 
 func TestConfigCheckShowsWhatIsInEffect(t *testing.T) {
-	c := &console{t: t, env: []string{production, "OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_REDIS_URL=redis://:hunter22@cache:6379/1", "OAUTH2_ALLOWED_ORIGINS=https://a.example.com"}}
+	c := &console{t: t, env: inProduction("OAUTH2_JWT_SECRET="+testSecret, "OAUTH2_REDIS_URL=redis://:hunter22@cache:6379/1", "OAUTH2_ALLOWED_ORIGINS=https://a.example.com")}
 	out := c.must("config", "check")
 	want(t, out, "postgres://u:***@db.example.com:5432/oauth2?sslmode=require", "redis://:***@cache:6379/1", "***", "https://a.example.com", "1h0m0s", "environment", "default")
 	answer := decodeJSON[struct {
@@ -252,7 +271,10 @@ func FuzzMaskURL(f *testing.F) {
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	const secret = "hunter22-hunter22-hunter22-hunter22-01"
-	c, err := loadConfig([]string{"OAUTH2_JWT_SECRET=" + secret, "OAUTH2_REDIS_URL=redis://:" + secret + "@h:1/0", "OAUTH2_DATABASE_URL=postgres://u:" + secret + "@h/db"})
+	c, err := loadConfig([]string{
+		"OAUTH2_JWT_SECRET=" + secret, "OAUTH2_SESSION_KEY=" + secret, "OAUTH2_SEED_PASSWORD=" + secret,
+		"OAUTH2_REDIS_URL=redis://:" + secret + "@h:1/0", "OAUTH2_DATABASE_URL=postgres://u:" + secret + "@h/db",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

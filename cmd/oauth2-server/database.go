@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"oauth2-server/admin"
 	"oauth2-server/cache"
+	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath/keys"
 	"oauth2-server/store"
 	"oauth2-server/store/migrations"
@@ -15,18 +17,11 @@ import (
 
 // database is what the commands do with a store; storetest.Store says what each method promises.
 type database interface {
+	admin.Store
 	cache.Store
 	keys.Store
+	limits.Store
 	ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
-	CutOff(ctx context.Context, actor store.Actor, kind store.CutoffKind, name string) (store.Cutoff, error)
-	CreateClient(ctx context.Context, actor store.Actor, client store.Client) (store.Client, error)
-	UpdateClient(ctx context.Context, actor store.Actor, id string, change func(*store.Client) error) (store.Client, error)
-	DeleteClient(ctx context.Context, actor store.Actor, id string) error
-	Client(ctx context.Context, id string) (store.Client, error)
-	Clients(ctx context.Context) ([]store.Client, error)
-	Denied(ctx context.Context, kind store.DenyKind, id store.ID) (store.Denial, error)
-	Cutoffs(ctx context.Context) ([]store.Cutoff, error)
-	Replicas(ctx context.Context) ([]store.Replica, error)
 	Migrate(ctx context.Context) ([]migrations.Migration, error)
 	MigrationStatus(ctx context.Context) ([]migrations.Status, error)
 	Close()

@@ -124,8 +124,7 @@ func markdown(all []variable) string {
 // foreign are the variables of the runbook that this version has no use for yet, and those that
 // Kubernetes sets for a Service called oauth2-server.
 var foreign = []string{
-	"OAUTH2_SESSION_KEY", "OAUTH2_SEED_", "OAUTH2_EVENTS_", "OAUTH2_ADMIN_", "OAUTH2_SERVER_TRUST_PROXY_HEADERS",
-	"OAUTH2_TRUSTED_PROXIES", "OAUTH2_SERVER_SERVICE_", "OAUTH2_SERVER_PORT_",
+	"OAUTH2_EVENTS_", "OAUTH2_SERVER_SERVICE_", "OAUTH2_SERVER_PORT_",
 }
 
 // unknownVariables are those that nothing reads: most often a typing error.

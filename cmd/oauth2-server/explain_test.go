@@ -9,13 +9,14 @@ import (
 
 	"oauth2-server/cache"
 	"oauth2-server/deploy/private"
+	"oauth2-server/hotpath/explain"
 	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/token"
 	"oauth2-server/store"
 )
 
 // explains runs token explain in all its forms, and returns the JSON.
-func (c *console) explains(text string, active bool, cause string) explanation {
+func (c *console) explains(text string, active bool, cause string) *explain.Explanation {
 	c.t.Helper()
 	wanted := 3
 	if active {
@@ -25,7 +26,7 @@ func (c *console) explains(text string, active bool, cause string) explanation {
 	if status != wanted {
 		c.t.Fatalf("got status %d, want %d: %s %s", status, wanted, out, errOut)
 	}
-	told := decodeJSON[explanation](c.t, out)
+	told := decodeJSON[*explain.Explanation](c.t, out)
 	if told.Active != active || !strings.Contains(told.Cause, cause) {
 		c.t.Errorf("got active %v because %q, want %v because %q", told.Active, told.Cause, active, cause)
 	}
@@ -47,7 +48,7 @@ func TestExplainActive(t *testing.T) {
 		c.create("--id", "x")
 		r := c.record("x", time.Hour)
 		told := c.explains(c.opaque(r), true, "is active")
-		if told.Kind != "access" || told.ID != r.ID.String() || told.Client != "x" || told.ClientState != "enabled" || told.Subject != "x" || told.Scope != "read" ||
+		if told.Kind != "access" || told.ID != r.ID || told.Client != "x" || told.ClientState != "enabled" || told.Subject != "x" || told.Scope != "read" ||
 			!is(told.KeyKnown) || !is(told.Authentic) || !is(told.InStore) || told.InRedis != nil || told.Issued.Unix() != r.Issued || told.Expires.Unix() != r.Expires || !isNot(told.Expired) {
 			t.Errorf("got %+v, want all of the record", told)
 		}

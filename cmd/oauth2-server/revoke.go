@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"oauth2-server/hotpath/explain"
 	"oauth2-server/store"
 )
 
@@ -68,13 +69,13 @@ func cutOff(ctx context.Context, j *job, kind store.CutoffKind, name string) err
 		return err
 	}
 	return j.show(cut, func() string {
-		return fmt.Sprintf("All tokens%s issued up to now are revoked (change %d); every replica follows within a second.", cutTarget(&cut), cut.Number)
+		return fmt.Sprintf("All %s issued up to now are revoked (change %d); every replica follows within a second.", explain.Target(&cut), cut.Number)
 	})
 }
 
 // revoked is what was done to one token.
 type revoked struct {
-	ID      string    `json:"id"`
+	ID      store.ID  `json:"id"`
 	Client  string    `json:"client_id"`
 	Expires time.Time `json:"expires"`
 }
@@ -88,19 +89,14 @@ func revokeToken(ctx context.Context, j *job, given string) error {
 	if _, err := store.ParseID(text); err == nil {
 		return errors.New("give the text of the token: its id alone does not say when it expires, without which replicas do not find the denial (--client and --subject need no token)")
 	}
-	e, done, err := j.explainer(ctx)
+	told, err := j.explain(ctx, text)
 	if err != nil {
 		return err
-	}
-	defer done()
-	told, err := e.explain([]byte(text))
-	if err != nil {
-		return fmt.Errorf("it cannot be told whether the token is active: %w", err)
 	}
 	if !told.Active {
 		return fmt.Errorf("nothing to revoke: the token is not active: %s", told.Cause)
 	}
-	denial := store.Denial{Kind: store.DenyToken, ID: e.seen.ID, Expires: e.seen.Expires, Actor: j.actor.String()}
+	denial := store.Denial{Kind: store.DenyToken, ID: told.ID, Expires: told.Expires.Unix(), Actor: j.actor.String()}
 	if err := j.db.Deny(ctx, []store.Denial{denial}); err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ func execute(ctx context.Context, root *cobra.Command) int {
 // newRootCommand is the command line. environ is the environment, as "NAME=value".
 func newRootCommand(environ []string) *cobra.Command {
 	root := newGroup("oauth2-server", "A high-throughput OAuth 2 token server",
-		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newTokenCommand(environ),
-		newRevokeCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
+		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newUserCommand(environ), newTokenCommand(environ),
+		newRevokeCommand(environ), newLimitsCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
 		newVersionCommand(), newBenchCommand(), newBenchFloorCommand(), newSeedTokensCommand(environ))
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version()
@@ -62,7 +62,7 @@ func newServeCommand(environ []string) *cobra.Command {
 			if err != nil {
 				return configError(err)
 			}
-			h := hooks{log: newLog(config, command.ErrOrStderr())}
+			h := hooks{log: newLog(config, command.ErrOrStderr()), out: command.OutOrStdout()}
 			if demo {
 				h.started = func(r *running) error { return startDemo(command.Context(), r, command.OutOrStdout()) }
 			}

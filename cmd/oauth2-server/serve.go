@@ -5,17 +5,18 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"oauth2-server/admin"
 	"oauth2-server/cache"
+	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath"
 	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/oauth"
@@ -25,25 +26,37 @@ import (
 // hooks is what a caller of run wants to know.
 type hooks struct {
 	log     *slog.Logger
-	started func(s *running) error // the store is prepared and the listener answers; may be nil
+	out     io.Writer              // for what is shown once and logged never
+	started func(s *running) error // the store is prepared and the listeners answer; may be nil
 }
 
 // running is a started server, as its hooks see it.
 type running struct {
-	config *Config
-	issuer string
-	db     database
-	tier   *cache.Cache
+	config  *Config
+	issuer  string
+	db      database
+	tier    *cache.Cache
+	limiter *limits.Limiter
+	ring    *keys.Ring
+	rules   *oauth.Rules
+	metrics *metrics.Set
+	alg     keys.Alg
+	replica store.Replica
+	public  *hotpath.Server
+	admin   *admin.Server
 }
 
+// actor is this replica, for what it does by itself.
+func (r *running) actor() store.Actor { return store.Actor{Kind: "replica", ID: r.replica.ID.String()} }
+
 // run is the whole server, from configuration to the end of ctx: store → keys →
-// cache → rules → listener.
+// cache → rules → listeners.
 func run(ctx context.Context, c *Config, h hooks) error {
-	listener, err := listen(c)
+	at, err := listen(c)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer at.close()
 	tlsConfig, err := loadTLS(c)
 	if err != nil {
 		return err
@@ -81,56 +94,50 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	if client != nil {
 		defer client.Close()
 	}
-	replica := store.Replica{ID: store.NewID(time.Now()), Version: version(), Started: time.Now(), Public: listener.Addr().String()}
+	replica := store.Replica{ID: store.NewID(time.Now()), Version: version(), Started: time.Now(), Public: at.public.Addr().String(), Admin: at.admin.Addr().String()}
+	limiter := limits.New(limits.Options{Redis: client, Store: db, Replica: replica.ID, Metrics: set, Log: h.log})
 	tier := cache.New(cache.Options{
-		Store: db, Redis: client, Sealer: ring, Replica: replica, Keys: followKeys(ring, h.log),
+		Store: db, Redis: client, Sealer: ring, Replica: replica, Keys: followKeys(ring, h.log), Limits: limiter.Apply,
 		L1Bytes: int64(c.CacheMiB) << 20, StalenessMax: c.StalenessMax, Metrics: set, Log: h.log,
 	})
 
-	issuer := c.issuer(listener.Addr())
+	issuer := c.issuer(at.public.Addr())
 	rules := oauth.New(oauth.Options{
 		Issuer: issuer, Clients: tier, Tokens: tier, Ring: ring, AccessTTL: c.AccessTTL, Format: c.Format,
 	})
 	server, err := hotpath.New(hotpath.Options{
 		Rules: rules, Tier: tier, Ring: ring, Metrics: set, Log: h.log, Origins: c.Origins, TLS: tlsConfig,
-		Limits: hotpath.Limits{Connections: c.MaxConns},
+		Limits: hotpath.Limits{Connections: c.MaxConns}, Limiter: limiter, Trusted: c.trusted,
 	})
 	if err != nil {
 		return err
 	}
-	return operate(ctx, c, h, &running{config: c, issuer: issuer, db: db, tier: tier}, server, listener, replica, alg)
-}
-
-// listen takes the address of the public listener. A host of IPv4 means IPv4 alone.
-func listen(c *Config) (net.Listener, error) {
-	network := "tcp"
-	if ip, err := netip.ParseAddr(c.Host); err == nil && ip.Is4() {
-		network = "tcp4"
+	r := &running{
+		config: c, issuer: issuer, db: db, tier: tier, limiter: limiter, ring: ring, rules: rules, metrics: set, alg: alg,
+		replica: replica, public: server,
 	}
-	listener, err := net.Listen(network, c.address())
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is taken: end what listens there, or set OAUTH2_SERVER_PORT", c.address())
+	if r.admin, err = newAdmin(r, h.log); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	return listener, nil
+	return operate(ctx, h, r, at)
 }
 
 // operate runs what run has built until ctx is done or a part fails for good.
-func operate(ctx context.Context, c *Config, h hooks, r *running, server *hotpath.Server, listener net.Listener, replica store.Replica, alg keys.Alg) error {
-	announce(c, h.log, r.issuer, listener.Addr())
+func operate(ctx context.Context, h hooks, r *running, at *listeners) error {
+	announce(r, h.log, at)
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
 	group, failed := errgroup.WithContext(background)
 	group.Go(func() error { return r.tier.Run(background) })
-	group.Go(func() error { return server.Serve(listener) })
+	group.Go(func() error { return r.limiter.Run(background) })
+	group.Go(func() error { return keepKeys(background, r, h.log) })
+	group.Go(func() error { return r.public.Serve(at.public) })
+	group.Go(func() error { return r.admin.Serve(at.admin) })
 	group.Go(func() error {
-		actor := store.Actor{Kind: "replica", ID: replica.ID.String()}
-		if err := prepare(ctx, c, r.db, actor, alg, h.log); err != nil {
+		if err := prepare(ctx, r, herald{out: h.out, log: h.log}); err != nil {
 			return err
 		}
-		server.Prepared()
+		r.public.Prepared()
 		if h.started != nil && ctx.Err() == nil {
 			return h.started(r)
 		}
@@ -141,25 +148,52 @@ func operate(ctx context.Context, c *Config, h hooks, r *running, server *hotpat
 		h.log.Info("shutting down")
 	case <-failed.Done():
 	}
-	shutdown(ctx, c, h.log, r, server)
+	shutdown(ctx, h.log, r)
 	endBackground()
 	err := group.Wait()
 	h.log.Info("stopped")
 	return err
 }
 
-// shutdown ends the server so that nobody notices: balancers first, then requests, then batches.
-func shutdown(ctx context.Context, c *Config, log *slog.Logger, r *running, server *hotpath.Server) {
-	server.Drain()
+// shutdown ends the server so that nobody notices: balancers first, then requests, then operators, who can look
+// until then, then batches.
+func shutdown(ctx context.Context, log *slog.Logger, r *running) {
+	r.public.Drain()
 	if ctx.Err() != nil {
-		time.Sleep(c.ShutdownDelay)
+		time.Sleep(r.config.ShutdownDelay)
 	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownMax)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.ShutdownMax)
 	defer cancel()
-	if err := server.Shutdown(deadline); err != nil {
-		log.Warn("not all connections ended in time", "err", err)
+	for _, end := range []func(context.Context) error{r.public.Shutdown, r.admin.Shutdown} {
+		if err := end(deadline); err != nil {
+			log.Warn("not all connections ended in time", "err", err)
+		}
 	}
 	r.tier.Close()
+}
+
+// keysEvery is how often keys are looked at that may be due to retire.
+const keysEvery = time.Minute
+
+// keepKeys retires keys when the last of their tokens is dead.
+func keepKeys(ctx context.Context, r *running, log *slog.Logger) error {
+	ticker := time.NewTicker(keysEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if _, err := r.tier.Fresh(); err != nil {
+			continue // the store's clock is not known
+		}
+		patient, cancel := context.WithTimeout(ctx, keysEvery)
+		if err := keys.Upkeep(patient, r.db, r.ring, r.actor(), time.Unix(0, r.tier.Now())); err != nil && ctx.Err() == nil {
+			log.Warn("upkeep of the key ring", "err", err)
+		}
+		cancel()
+	}
 }
 
 const (
@@ -167,12 +201,12 @@ const (
 	preparePatience = 30 * time.Second
 )
 
-// prepare brings the store to where this server can issue: schema, partitions, keys. While the store cannot be reached
+// prepare brings the store to where this server can issue: schema, partitions, keys, the first operator. While the store cannot be reached
 // it tries again; what will not mend itself, such as a ring that no secret opens, ends the server.
-func prepare(ctx context.Context, c *Config, db database, actor store.Actor, alg keys.Alg, log *slog.Logger) error {
+func prepare(ctx context.Context, r *running, tell herald) error {
 	logged := ""
 	for ctx.Err() == nil {
-		err := prepareOnce(ctx, c, db, actor, alg)
+		err := prepareOnce(ctx, r, tell)
 		switch {
 		case err == nil:
 			return nil
@@ -182,7 +216,7 @@ func prepare(ctx context.Context, c *Config, db database, actor store.Actor, alg
 			return err
 		}
 		if text := err.Error(); text != logged {
-			log.Warn("the store is not ready", "err", text)
+			tell.log.Warn("the store is not ready", "err", text)
 			logged = text
 		}
 		select {
@@ -193,22 +227,26 @@ func prepare(ctx context.Context, c *Config, db database, actor store.Actor, alg
 	return nil // the server ends before its store was ready
 }
 
-func prepareOnce(ctx context.Context, c *Config, db database, actor store.Actor, alg keys.Alg) error {
+func prepareOnce(ctx context.Context, r *running, tell herald) error {
 	ctx, cancel := context.WithTimeout(ctx, preparePatience)
 	defer cancel()
+	c, actor := r.config, r.actor()
 	if c.migrateOnStart() {
-		if _, err := db.Migrate(ctx); err != nil {
+		if _, err := r.db.Migrate(ctx); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
 	}
-	if err := db.Maintain(ctx); err != nil {
+	if err := r.db.Maintain(ctx); err != nil {
 		return fmt.Errorf("prepare partitions: %w", err)
 	}
-	all, err := keys.Ensure(ctx, db, actor, c.secrets, alg, time.Now())
+	all, err := keys.Ensure(ctx, r.db, actor, c.secrets, r.alg, time.Now())
 	if err != nil {
 		return fmt.Errorf("prepare keys: %w", err)
 	}
-	return opens(c.secrets, alg, all)
+	if err := opens(c.secrets, r.alg, all); err != nil {
+		return err
+	}
+	return seedOperator(ctx, c, r.db, actor, tell)
 }
 
 // opens says why a ring is of no use with these secrets, once for all of its keys.
@@ -261,16 +299,17 @@ func loadTLS(c *Config) (*tls.Config, error) {
 }
 
 // announce logs what was started with, secrets left out, and what looks like a mistake.
-func announce(c *Config, log *slog.Logger, issuer string, address net.Addr) {
-	kind := "sqlite"
+func announce(r *running, log *slog.Logger, at *listeners) {
+	c, kind := r.config, "sqlite"
 	if c.postgres() {
 		kind = "postgres"
 	}
-	log.Info("listening", "address", address.String(), "issuer", issuer, "version", version(), "database", kind, "redis", c.RedisURL != "")
+	log.Info("listening", "address", at.public.Addr().String(), "admin", at.admin.Addr().String(), "issuer", r.issuer,
+		"version", version(), "database", kind, "redis", c.RedisURL != "")
 	for _, name := range c.unknown {
 		log.Warn("variable is not known and has no effect", "name", name)
 	}
 	if host, err := netip.ParseAddr(c.Host); c.PublicBaseURL == "" && (c.postgres() || err == nil && !host.IsLoopback()) {
-		log.Warn("OAUTH2_SERVER_PUBLIC_BASE_URL is not set: replicas on other addresses refuse this one's JWTs, whose issuer is "+issuer, "issuer", issuer)
+		log.Warn("OAUTH2_SERVER_PUBLIC_BASE_URL is not set: replicas on other addresses refuse this one's JWTs, whose issuer is "+r.issuer, "issuer", r.issuer)
 	}
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"oauth2-server/cache"
+	"oauth2-server/hotpath/explain"
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/store"
 )
 
 func newTokenCommand(environ []string) *cobra.Command {
@@ -37,16 +40,11 @@ func explainToken(ctx context.Context, j *job, args []string) error {
 	if err != nil {
 		return err
 	}
-	e, done, err := j.explainer(ctx)
+	told, err := j.explain(ctx, text)
 	if err != nil {
 		return err
 	}
-	defer done()
-	told, err := e.explain([]byte(text))
-	if err != nil {
-		return fmt.Errorf("it cannot be told whether the token is active: %w", err)
-	}
-	if err := j.show(told, told.text); err != nil {
+	if err := j.show(told, func() string { return explanationText(told) }); err != nil {
 		return err
 	}
 	if !told.Active {
@@ -55,43 +53,53 @@ func explainToken(ctx context.Context, j *job, args []string) error {
 	return nil
 }
 
-// explainer knows what the server would know: its keys, Redis and issuer. done closes what it uses.
-func (j *job) explainer(ctx context.Context) (e *explainer, done func(), err error) {
+// explain looks at the token as the servers do: with their keys, Redis and issuer.
+func (j *job) explain(ctx context.Context, text string) (*explain.Explanation, error) {
 	if err := j.needSecrets(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	e = &explainer{ctx: ctx, db: j.db, now: time.Now()}
-	if e.stored, err = j.db.Keys(ctx); err != nil {
-		return nil, nil, fmt.Errorf("read the key ring: %w", err)
+	stored, err := j.db.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the key ring: %w", err)
 	}
 	alg, err := keys.ParseAlg(j.config.JWTAlg)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	e.ring = keys.NewRing(j.config.secrets, alg)
-	_ = e.ring.Replace(e.stored) // a key that does not open matters if the token is of that key: see unknownKey
+	ring := keys.NewRing(j.config.secrets, alg)
+	_ = ring.Replace(stored) // a key that does not open matters if the token is of that key, which explain says
+	options := explain.Options{Store: j.db, Ring: ring, Now: time.Now()}
 	if address, err := net.ResolveTCPAddr("tcp", j.config.address()); err == nil {
-		e.issuer = j.config.issuer(address)
+		options.Issuer = j.config.issuer(address)
 	}
-	if e.redis, err = openRedis(j.config); err != nil {
-		return nil, nil, err
+	client, err := openRedis(j.config)
+	if err != nil {
+		return nil, err
 	}
-	return e, func() {
-		if e.redis != nil {
-			e.redis.Close()
+	if client != nil {
+		defer client.Close()
+		options.Peek = func(ctx context.Context, key store.TokenKey) ([]byte, error) {
+			return cache.Peek(ctx, client, ring, key)
 		}
-	}, nil
+	}
+	told, err := explain.Token(ctx, options, []byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be told whether the token is active: %w", err)
+	}
+	return told, nil
 }
 
-// text is the explanation for people: the cause, then what led to it.
-func (t *explanation) text() string {
+// explanationText is the explanation for people: the cause, then what led to it.
+func explanationText(t *explain.Explanation) string {
 	rows := [][]string{{"kind", t.Kind}}
 	add := func(name, value string) {
 		if value != "" {
 			rows = append(rows, []string{name, value})
 		}
 	}
-	add("id", t.ID)
+	if !t.ID.IsZero() {
+		add("id", t.ID.String())
+	}
 	add("client", withState(t.Client, t.ClientState))
 	add("subject", t.Subject)
 	add("scope", t.Scope)
@@ -107,8 +115,8 @@ func (t *explanation) text() string {
 	add("record in Redis", yesNo(t.InRedis))
 	add("Redis", t.RedisFault)
 	add("record in store", yesNo(t.InStore))
-	add("denied", t.Denied.text())
-	add("cut off", t.CutOff.text())
+	add("denied", endingText(t.Denied))
+	add("cut off", endingText(t.CutOff))
 	return t.Cause + "\n\n" + table(rows)
 }
 
@@ -136,7 +144,7 @@ func yesNo(known *bool) string {
 	return "no"
 }
 
-func (e *ending) text() string {
+func endingText(e *explain.Ending) string {
 	if e == nil {
 		return ""
 	}

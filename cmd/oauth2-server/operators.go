@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"oauth2-server/admin"
+	"oauth2-server/hotpath/login"
+	"oauth2-server/store"
+)
+
+// newAdmin builds the listener for operators of the parts that they look at and work with.
+func newAdmin(r *running, log *slog.Logger) (*admin.Server, error) {
+	c := r.config
+	sessions, err := c.sessions()
+	if err != nil {
+		return nil, err
+	}
+	return admin.New(admin.Options{
+		DB: r.db, Tier: r.tier, Ring: r.ring, Rules: r.rules, Sessions: sessions,
+		Door:    &login.Door{Users: r.db, Limits: r.limiter, Hasher: login.NewHasher(), Role: store.RoleAdmin},
+		Clients: c.AdminClients, Trusted: c.trusted, Metrics: r.metrics, Log: log,
+		Secrets: c.secrets, Alg: r.alg, PublishAhead: c.PublishAhead,
+		Version: version(), Settings: c.adminSettings,
+	})
+}
+
+// sessions seals those of people. The embedded default derives its key from what seals the key ring.
+func (c *Config) sessions() (*login.Sessions, error) {
+	text, name := c.SessionKey, "OAUTH2_SESSION_KEY"
+	if text == "" {
+		text, name = c.JWTSecret, "OAUTH2_JWT_SECRET"
+	}
+	sessions, err := login.ParseKeys(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return sessions, nil
+}
+
+// adminSettings is settings as the listener for operators shows them.
+func (c *Config) adminSettings() []admin.Setting {
+	var all []admin.Setting
+	for _, s := range c.settings() {
+		all = append(all, admin.Setting(s))
+	}
+	return all
+}
