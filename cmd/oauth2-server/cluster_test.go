@@ -70,7 +70,7 @@ const (
 // testEnv is what every server needs, beside its database.
 var testEnv = []string{
 	"OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_SESSION_KEY=" + testSecret + "-for-sessions", "OAUTH2_SEED_PASSWORD=" + testSeedPassword,
-	"OAUTH2_SERVER_PORT=0", "OAUTH2_ADMIN_PORT=0",
+	"OAUTH2_ADMIN_PORT=0",
 }
 
 // newCluster starts n replicas on a database and a Redis of their own. The Postgres is the test binary's shared one.
@@ -98,7 +98,7 @@ func startCluster(t *testing.T, n int, database string, pg *private.Postgres, en
 	t.Helper()
 	c := &cluster{t: t, postgres: pg, redis: private.TestRedis(t)}
 	c.env = append([]string{
-		"OAUTH2_DATABASE_URL=" + database, "OAUTH2_REDIS_URL=" + c.redis.URL(), "OAUTH2_SERVER_PUBLIC_BASE_URL=https://auth.example.com",
+		"OAUTH2_DATABASE_URL=" + database, "OAUTH2_REDIS_URL=" + c.redis.URL(), "OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL=https://auth.example.com",
 	}, slices.Concat(testEnv, env)...)
 	config, err := loadConfig(c.env)
 	if err != nil {
