@@ -19,9 +19,15 @@ func TestDecidingHereAllocatesNothing(t *testing.T) {
 		l.Overrides = map[string]store.Override{"b": {Mode: store.OverrideExempt}}
 		l.Trial = &store.Quota{Rate: 9_000_000, Burst: 9_000_000, Period: l.Period}
 	}))
-	for range 4 { // a lease of some thousands
-		pass(leased, app("a"), 5000)
-		c.clock.at.Add(1)
+	ready := func(c *count) bool { // it holds enough for the test, and nothing is under way for it
+		h := c.held.Load()
+		return h != nil && h.unspent() > max(2000, h.size/2) && !h.renewing.Load()
+	}
+	pass(leased, app("a"), 1)
+	e := leased.accounts["introspect.client"].table.get([]byte("a"), 0)
+	for !ready(&e.live) || !ready(&e.trial) {
+		c.clock.move(time.Millisecond)
+		pass(leased, app("a"), 500)
 	}
 	here := newLimiter(t)
 	here.Apply([]store.Limit{

@@ -261,6 +261,18 @@ func TestRefusedKeysCostNoTrips(t *testing.T) {
 }
 
 // A flush, a restart or a failover loses the script: it is brought again within the same trip.
+// A client that asks for ten times its rate makes a trip every ten milliseconds, and is let in at its rate all the same.
+func TestNoisyKeysCostFewTrips(t *testing.T) {
+	c := newCluster(t, newRedis(t, private.TestRedis(t).Addr()), 1)
+	rule := limit(3000, 300, time.Second)
+	c.apply(rule)
+	before := c.replicas[0].meters.trips.Get()
+	_, passed := c.hammer(rand.New(rand.NewPCG(1, 2)), rule, 30_000, time.Second)
+	if trips := c.replicas[0].meters.trips.Get() - before; trips > 150 || passed < 3100 {
+		t.Errorf("got %d trips and %d passed, want at most 150 and 3,300", trips, passed)
+	}
+}
+
 func TestScriptIsBroughtAgain(t *testing.T) {
 	c := newCluster(t, newRedis(t, private.TestRedis(t).Addr()), 1)
 	c.apply(limit(10, 10, time.Minute))
@@ -312,6 +324,31 @@ func TestLeaseIsSizedByDemandAndBoundedByTheBurst(t *testing.T) {
 	f(6, 10, 0, 1)
 }
 
+// What a renewal carries over cannot be spent a second time by who still looks at the lease before it.
+func TestRenewedLeaseIsSpentOnce(t *testing.T) {
+	c := newCluster(t, newRedis(t, private.TestRedis(t).Addr()), 1)
+	c.apply(limit(101, 10_000, time.Second))
+	l := c.replicas[0]
+	for range 20 {
+		c.move(time.Millisecond)
+		pass(l, app("a"), 10)
+	}
+	table := l.accounts["introspect.client"].table
+	e := table.get([]byte("a"), l.now())
+	e.live.trip.Lock() // no renewal is under way
+	before := e.live.held.Load()
+	left := before.unspent()
+	e.live.trip.Unlock()
+	e.live.renew(&request{counter: l, value: before.value, prefix: "oauth2:limit:introspect.client:", key: "a"}, before)
+	after := e.live.held.Load()
+	if after == before || left == 0 || after.unspent() < left {
+		t.Fatalf("%d left became %d", left, after.unspent())
+	}
+	if before.draw(1) {
+		t.Error("a permit that was carried over is spent twice")
+	}
+}
+
 // What is left of an old lease is not spent, but handed back with the next trip.
 func TestOldLeasesAreHandedBack(t *testing.T) {
 	c := newCluster(t, newRedis(t, private.TestRedis(t).Addr()), 2)
@@ -330,5 +367,16 @@ func TestOldLeasesAreHandedBack(t *testing.T) {
 	}
 	if spent, leaked := 10_000-v.Remaining, int64(13); spent > 201-leaked+1 {
 		t.Errorf("%d are taken for 201 requests", spent)
+	}
+}
+
+// Of trips that end in another order than they began, the newest is what is known.
+func TestWhatIsKnownOfAKeyIsTheNewest(t *testing.T) {
+	var c count
+	newer := &holding{bucket: bucket{level: 5, at: 20}}
+	c.learn(newer)
+	c.learn(&holding{bucket: bucket{level: 1, at: 10}})
+	if c.held.Load() != newer {
+		t.Error("an older answer took the place of a newer one")
 	}
 }

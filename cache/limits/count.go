@@ -15,6 +15,11 @@ const (
 	leaseRenew = int64(75 * time.Millisecond / time.Microsecond)
 	// leaseLife is the age at which what is left of a lease is not spent any more.
 	leaseLife = int64(100 * time.Millisecond / time.Microsecond)
+	// leaseMeasure is the shortest time that demand is measured over: two requests at once are no high rate.
+	leaseMeasure = int64(5 * time.Millisecond / time.Microsecond)
+	// leaseRest is how long a bucket that could not fill a lease is left alone: a trip for each permit that leaks meanwhile
+	// would cost a noisy key more than answers do.
+	leaseRest = int64(10 * time.Millisecond / time.Microsecond)
 	// leaseRate is the permits a second up to which a limit is exact: leases would strand a part of it.
 	leaseRate = 100
 )
@@ -36,6 +41,7 @@ type holding struct {
 	value  *value
 	bucket bucket // of all replicas, with size taken; from the beginning of the trip, by our clock
 	size   int64  // permits that were leased
+	rest   int64  // until then the bucket is left alone: it could not fill the lease; 0: it could
 
 	left     atomic.Int64 // of size
 	renewing atomic.Bool
@@ -105,15 +111,30 @@ func (c *count) spend(r request) outcome {
 func (c *count) here(h *holding, r *request) (o outcome, known bool) {
 	age := r.now - h.bucket.at
 	if h.value == r.value && age < leaseLife && h.draw(r.n) {
-		if (age > leaseRenew || h.unspent() < h.size/3) && h.renewing.CompareAndSwap(false, true) {
+		if r.now >= h.rest && (age > leaseRenew || h.unspent() < h.size/3) && h.renewing.CompareAndSwap(false, true) {
 			c.renewSoon(*r, h)
 		}
 		return r.value.quota.allow(h.level(r.value.quota, r.now)), true
 	}
-	if level := h.level(r.value.quota, r.now); level+float64(r.n) > r.value.quota.burst {
+	level := h.level(r.value.quota, r.now)
+	if level+float64(r.n) > r.value.quota.burst {
 		return r.value.quota.refuse(level, r.n), true
 	}
+	if h.value == r.value && r.now < h.rest {
+		o = r.value.quota.refuse(level, r.n)
+		o.retry = max(o.retry, time.Duration(h.rest-r.now)*time.Microsecond)
+		return o, true
+	}
 	return o, false
+}
+
+// restAfter is when to ask again after a trip that brought so much of what was wanted: at once where it was enough, else when
+// some permits have leaked, and before half of the burst has.
+func (r *request) restAfter(granted, want int64) int64 {
+	if granted >= want {
+		return 0
+	}
+	return r.now + min(leaseRest, r.value.quota.leak(r.value.quota.burst/2).Microseconds())
 }
 
 // spendExact asks Redis for just what the request needs.
@@ -157,7 +178,7 @@ func (c *count) spendLease(r *request) outcome {
 	if r.counter.trips.take(&a) != nil {
 		return c.spendAlone(r)
 	}
-	next := &holding{value: r.value, bucket: bucket{a.level, r.now}, size: max(a.granted-r.n, 0)}
+	next := &holding{value: r.value, bucket: bucket{a.level, r.now}, size: max(a.granted-r.n, 0), rest: r.restAfter(a.granted, a.want)}
 	next.left.Store(next.size)
 	c.held.Store(next)
 	if a.granted == 0 {
@@ -183,7 +204,7 @@ func (c *count) renew(r *request, h *holding) {
 	if r.counter.trips.take(&a) != nil {
 		return
 	}
-	next := &holding{value: r.value, bucket: bucket{a.level, r.now}}
+	next := &holding{value: r.value, bucket: bucket{a.level, r.now}, rest: r.restAfter(a.granted, a.want)}
 	next.size = h.close() + a.granted
 	next.left.Store(next.size)
 	c.held.Store(next)
@@ -193,7 +214,7 @@ func (c *count) renew(r *request, h *holding) {
 // that all replicas together hold half of it. trip is held.
 func (c *count) target(h *holding, r *request) int64 {
 	if h != nil {
-		elapsed := max(r.now-h.bucket.at, 1)
+		elapsed := max(r.now-h.bucket.at, leaseMeasure)
 		demand := float64(max(h.size-h.unspent(), 0)+r.n) / float64(elapsed)
 		if elapsed < leaseLife {
 			demand = (c.demand + demand) / 2 // it is a short time to measure in

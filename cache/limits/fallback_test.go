@@ -37,7 +37,7 @@ func TestHungRedisIsNotWaitedForAndTheLimitHolds(t *testing.T) {
 	}
 	faults := l.meters.faults.Get()
 	clock.move(time.Second / 2)
-	if pass(l, app("b"), 1000); l.meters.faults.Get() != faults {
+	if pass(l, app("b"), 1000); l.trips.probing.Load() || l.meters.faults.Get() != faults {
 		t.Error("Redis was asked within a second of its fault")
 	}
 	clock.move(time.Second)
@@ -95,6 +95,20 @@ func TestPartOfALimitIsNeverNothing(t *testing.T) {
 	}
 	if !l.Spend(Introspect, ByName, app("b"), 2).Refused {
 		t.Error("it passed twice")
+	}
+}
+
+func TestPartsOfALimitAreTheLimit(t *testing.T) {
+	clock := newManual()
+	l := newLimiter(t, withClock(clock))
+	l.Apply([]store.Limit{limit(40, 80, time.Second)})
+	l.live.Store(4)
+	if got := pass(l, app("a"), 100); got != 20 {
+		t.Errorf("%d passed at once, want a quarter of 80", got)
+	}
+	clock.move(time.Second)
+	if got := pass(l, app("a"), 100); got != 10 {
+		t.Errorf("%d passed after a second, want a quarter of 40", got)
 	}
 }
 

@@ -209,6 +209,29 @@ func TestTrialForetellsWhatItWouldRefuse(t *testing.T) {
 	}
 }
 
+// A promotion changes the rule's own value: it does not touch a key that has another.
+func TestTrialLeavesKeysWithAnOverrideAlone(t *testing.T) {
+	l := newLimiter(t, withClock(newManual()))
+	l.Apply([]store.Limit{limit(10, 20, time.Second, func(l *store.Limit) {
+		l.Trial = &store.Quota{Rate: 1, Burst: 1, Period: l.Period}
+		l.Overrides = map[string]store.Override{"a": {Quota: &store.Quota{Rate: 30, Burst: 30, Period: l.Period}}}
+	})})
+	pass(l, app("a"), 50)
+	if got := decisions(l, store.LimitEnforce)[trialRefused]; got != 0 {
+		t.Errorf("the trial would refuse %d of a key with a value of its own", got)
+	}
+}
+
+func TestKeysOfAnotherKindAreCountedAnew(t *testing.T) {
+	l := newLimiter(t, withClock(newManual()))
+	l.Apply([]store.Limit{limit(10, 10, time.Hour)})
+	pass(l, app("a"), 20)
+	l.Apply([]store.Limit{limit(10, 10, time.Hour, func(l *store.Limit) { l.Key = store.LimitByClientIP })})
+	if n := l.accounts["introspect.client"].table.size.Load(); n != 0 {
+		t.Errorf("%d keys are held of a kind that is counted no more", n)
+	}
+}
+
 func TestTheNarrowestRuleSparesWhatIsShared(t *testing.T) {
 	clock := newManual()
 	l := newLimiter(t, withClock(clock))
