@@ -96,7 +96,7 @@ func TestIfMatchComesBeforeTheBodysVersion(t *testing.T) {
 // names reports whether err names exactly these fields.
 func names(err error, fields ...string) bool {
 	var got []string
-	for _, p := range fieldProblems(err, nil) {
+	for _, p := range store.FieldErrors(err) {
 		got = append(got, p.Field)
 	}
 	slices.Sort(got)

@@ -67,9 +67,11 @@ func problemOf(err error) (p *problem, known bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, true
 	}
-	if _, ok := errors.AsType[*store.FieldError](err); ok {
+	if faults := store.FieldErrors(err); faults != nil {
 		p := refuse(http.StatusBadRequest, "the input is wrong; nothing was changed")
-		p.Errors = fieldProblems(err, nil)
+		for _, f := range faults {
+			p.Errors = append(p.Errors, fieldProblem{f.Field, f.Problem})
+		}
 		return p, true
 	}
 	switch {
@@ -82,19 +84,4 @@ func problemOf(err error) (p *problem, known bool) {
 			with("Retry-After", "1"), false
 	}
 	return refuse(http.StatusInternalServerError, "internal error: the log says more"), false
-}
-
-// fieldProblems gathers the field errors in err, however they are joined.
-func fieldProblems(err error, found []fieldProblem) []fieldProblem {
-	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
-	case *store.FieldError:
-		return append(found, fieldProblem{e.Field, e.Problem})
-	case interface{ Unwrap() []error }:
-		for _, part := range e.Unwrap() {
-			found = fieldProblems(part, found)
-		}
-	case interface{ Unwrap() error }:
-		return fieldProblems(e.Unwrap(), found)
-	}
-	return found
 }

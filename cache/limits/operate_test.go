@@ -74,13 +74,8 @@ func (d *desk) unchanged(version int64, want error, err error) {
 
 // faults are the fields that a change was refused for.
 func faults(err error) (fields []string) {
-	if fault, ok := err.(*store.FieldError); ok { //nolint:errorlint // it walks the tree itself
-		return []string{fault.Field}
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, one := range many.Unwrap() {
-			fields = append(fields, faults(one)...)
-		}
+	for _, fault := range store.FieldErrors(err) {
+		fields = append(fields, fault.Field)
 	}
 	return fields
 }

@@ -147,7 +147,7 @@ func limitFlagOf(field string) string {
 
 // aboutLimit says what is wrong by the names of the flags.
 func aboutLimit(name string, err error) error {
-	faults := fieldErrors(err, nil)
+	faults := store.FieldErrors(err)
 	if faults == nil {
 		return err
 	}
@@ -156,19 +156,4 @@ func aboutLimit(name string, err error) error {
 		text += "\n  " + limitFlagOf(fault.Field) + ": " + fault.Problem
 	}
 	return errors.New(text)
-}
-
-// fieldErrors gathers the faults in err, however they are joined.
-func fieldErrors(err error, found []*store.FieldError) []*store.FieldError {
-	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
-	case *store.FieldError:
-		return append(found, e)
-	case interface{ Unwrap() []error }:
-		for _, part := range e.Unwrap() {
-			found = fieldErrors(part, found)
-		}
-	case interface{ Unwrap() error }:
-		return fieldErrors(e.Unwrap(), found)
-	}
-	return found
 }
