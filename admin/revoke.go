@@ -30,16 +30,25 @@ type revocation struct {
 	Name   string        `json:"name,omitempty"`
 	Cutoff *store.Cutoff `json:"cutoff,omitempty" doc:"what was issued before this number of the feed is revoked"`
 	Denial *store.Denial `json:"denial,omitempty" doc:"of a grant"`
-	*estimate
+
+	// Of a dry run.
+	Tokens   *int64 `json:"tokens,omitempty" doc:"opaque access tokens that it would hit"`
+	Estimate *bool  `json:"estimate,omitempty" doc:"false: they were counted"`
+	Scanned  *int   `json:"scanned,omitempty" doc:"of the newest rows, looked at to find out"`
+	Matched  *int   `json:"matched,omitempty" doc:"of those, the ones that it would hit"`
+	Note     string `json:"note,omitempty"`
 }
 
 // An estimate is how many tokens a revocation hits.
 type estimate struct {
-	Tokens   int64  `json:"tokens" doc:"opaque access tokens that it would hit"`
-	Estimate bool   `json:"estimate" doc:"false: they were counted"`
-	Scanned  int    `json:"scanned" doc:"of the newest rows, looked at to find out"`
-	Matched  int    `json:"matched" doc:"of those, the ones that it would hit"`
-	Note     string `json:"note"`
+	tokens           int64
+	extrapolated     bool
+	scanned, matched int
+	note             string
+}
+
+func (r *revocation) tell(e *estimate) {
+	r.Tokens, r.Estimate, r.Scanned, r.Matched, r.Note = &e.tokens, &e.extrapolated, &e.scanned, &e.matched, e.note
 }
 
 func revokeMany(s *Server, c *call, in *revocationBody) (revocation, error) {
@@ -50,7 +59,9 @@ func revokeMany(s *Server, c *call, in *revocationBody) (revocation, error) {
 	done := revocation{DryRun: in.DryRun, Kind: in.Kind, Name: in.Name}
 	switch {
 	case in.DryRun:
-		done.estimate, err = s.estimate(c, in)
+		var e estimate
+		e, err = s.estimate(c, in)
+		done.tell(&e)
 	case in.Kind == revokeGrant:
 		// No access token of the grant lives longer.
 		done.Denial = &store.Denial{Kind: store.DenyGrant, ID: grant, Expires: s.now().Add(store.MaxTokenLife).Unix(), Actor: c.Actor.String()}
@@ -94,35 +105,35 @@ func (s *Server) checkRevocation(c *call, in *revocationBody) (grant store.ID, e
 const notCounted = "; JWTs are not recorded, so they are not counted, but hit as well"
 
 // estimate looks at the newest rows, and takes the others to be like them.
-func (s *Server) estimate(c *call, in *revocationBody) (*estimate, error) {
+func (s *Server) estimate(c *call, in *revocationBody) (e estimate, err error) {
 	total, err := s.DB.CountTokens(c)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
 	if in.Kind == string(store.CutAll) {
-		return &estimate{Tokens: total, Estimate: true, Note: "all rows, those that expired but are not cleared away yet among them" + notCounted}, nil
+		e.tokens, e.extrapolated = total, true
+		e.note = "all rows, those that expired but are not cleared away yet among them" + notCounted
+		return e, nil
 	}
 	deaths, err := explain.ReadDeaths(c, s.DB)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
-	e, now := new(estimate), s.now().Unix()
+	now := s.now().Unix()
 	looked, err := s.scan(c, store.ID{}, maxScan, func(r *store.Record) bool {
 		if in.about(r) && r.Expires > now && deaths.CutOff(r) == nil {
-			e.Matched++
+			e.matched++
 		}
 		return true
 	})
-	if err != nil {
-		return nil, err
+	e.scanned, e.tokens, e.extrapolated = looked.rows, int64(e.matched), !looked.whole
+	e.note = "every row was looked at" + notCounted
+	if e.extrapolated {
+		total = max(total, int64(e.scanned)) // which is an estimate, too
+		e.tokens = int64(e.matched) * total / int64(e.scanned)
+		e.note = fmt.Sprintf("extrapolated from the newest %d of about %d rows, which the older ones need not be like", e.scanned, total) + notCounted
 	}
-	e.Scanned, e.Tokens, e.Estimate = looked.rows, int64(e.Matched), !looked.whole
-	e.Note = "every row was looked at" + notCounted
-	if e.Estimate {
-		e.Tokens = int64(float64(e.Matched) / float64(e.Scanned) * float64(max(total, int64(e.Scanned))))
-		e.Note = fmt.Sprintf("extrapolated from the newest %d of about %d rows, which the older ones need not be like", e.Scanned, total) + notCounted
-	}
-	return e, nil
+	return e, err
 }
 
 // about reports whether the record is one of those to be revoked.

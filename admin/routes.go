@@ -9,6 +9,7 @@ func routes() []route {
 		userRoutes(),
 		tokenRoutes(),
 		revokeRoutes(),
+		keyRoutes(),
 		limitRoutes(),
 		auditRoutes(),
 		statsRoutes(),

@@ -133,7 +133,8 @@ func changeUser(s *Server, c *call, do userChange) (userView, error) {
 	if err != nil {
 		return userView{}, err
 	}
-	if err := s.keepOperators(c, &found, do.change); err != nil {
+	// What would change nothing now may change something of the user as it is then.
+	if err := s.keepOperators(c, &found, do.change); err != nil && !errors.Is(err, login.ErrUnchanged) {
 		return userView{}, err
 	}
 	changed, err := s.DB.ChangeUser(c, c.Actor, do.action, found.ID, func(old *store.User) (*store.User, error) {
@@ -159,10 +160,12 @@ func changeUser(s *Server, c *call, do userChange) (userView, error) {
 // one. Of two who shut each other out at the same moment both may succeed: the command line is the way back in.
 func (s *Server) keepOperators(c *call, user *store.User, change func(*store.User) error) error {
 	next := *user
-	if change != nil && change(&next) != nil {
-		return nil // it will be refused anyway, with the user as it is then
+	if change == nil {
+		next = store.User{}
+	} else if err := change(&next); err != nil {
+		return err
 	}
-	if !isOperator(user) || change != nil && isOperator(&next) {
+	if !isOperator(user) || isOperator(&next) {
 		return nil
 	}
 	if c.Actor.ID == user.Username {

@@ -41,8 +41,8 @@ func (e *EarlyError) Error() string {
 	return text
 }
 
-// errShared refuses to rotate what is not in the ring.
-var errShared = errors.New(`HS256 keys are not in the ring: put a new secret before the old one in OAUTH2_JWT_SECRET, "new,old", or in the place of ` +
+// ErrShared refuses to rotate what is not in the ring.
+var ErrShared = errors.New(`HS256 keys are not in the ring: put a new secret before the old one in OAUTH2_JWT_SECRET, "new,old", or in the place of ` +
 	"a secret that leaked; --use mac rotates the keys of opaque tokens")
 
 // The steps of the life of a key: which state follows on which. A state that has none stays.
@@ -62,7 +62,7 @@ var (
 // after the change: it can be no earlier than [Rotation].Ahead, when every replica signs with the new one. An emergency
 // rotates them too, as it may come while some replicas still sign with them.
 //
-// Errors: [EarlyError], and a ring that is not complete (see [Ensure]).
+// Errors: [EarlyError], [ErrShared], and a ring that is not complete (see [Ensure]).
 func Rotate(all []store.Key, secrets Secrets, alg Alg, now time.Time, r Rotation) ([]store.Key, error) {
 	if err := r.check(all, alg); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (r Rotation) check(all []store.Key, alg Alg) error {
 	case r.Use != "" && r.Use != store.UseSign && r.Use != store.UseMAC:
 		return fmt.Errorf("rotate keys: use %q is neither %s nor %s", r.Use, store.UseSign, store.UseMAC)
 	case alg == HS256 && (r.Use == store.UseSign || r.Use == "" && r.Emergency):
-		return errShared
+		return ErrShared
 	}
 	for _, p := range []struct{ use, alg string }{{store.UseSign, string(alg)}, {store.UseMAC, store.AlgMAC}} {
 		if r.Use != "" && r.Use != p.use || p.alg == string(HS256) {
@@ -133,7 +133,7 @@ func (r Rotation) wait(key *store.Key) time.Duration {
 func (r Rotation) early(all []store.Key, alg Alg, now time.Time) error {
 	latest := EarlyError{At: now}
 	for _, key := range all {
-		at := since(&key).Add(r.wait(&key))
+		at := r.Earliest(&key)
 		if r.steps(&key, alg)[key.State] == store.KeyActive && at.After(latest.At) {
 			latest = EarlyError{Use: key.Use, At: at, Now: !r.Emergency && r.wait(&key) > feedAhead}
 		}
@@ -143,6 +143,9 @@ func (r Rotation) early(all []store.Key, alg Alg, now time.Time) error {
 	}
 	return &latest
 }
+
+// Earliest is from when on the rotation may put a next key in the place of the active one.
+func (r Rotation) Earliest(key *store.Key) time.Time { return since(key).Add(r.wait(key)) }
 
 // since is when a key came into its state.
 func since(key *store.Key) time.Time {
