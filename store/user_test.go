@@ -24,6 +24,7 @@ func TestValidateRefusesAUser(t *testing.T) {
 		"long name":          {func(u *User) { u.Username = strings.Repeat("a", 129) }, "username"},
 		"name with a space":  {func(u *User) { u.Username = "a b" }, "username"},
 		"name in upper case": {func(u *User) { u.Username = "Alice" }, "username"},
+		"name with a colon":  {func(u *User) { u.Username = "client:a" }, "username"},
 		"name beyond ASCII":  {func(u *User) { u.Username = "älice" }, "username"},
 		"name with a NUL":    {func(u *User) { u.Username = "a\x00" }, "username"},
 		"mail without at":    {func(u *User) { u.Email = "example.com" }, "email"},
