@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"strconv"
 
 	"oauth2-server/store"
 )
@@ -22,7 +21,7 @@ func (s *Server) act(route *route) http.Handler {
 		c := &call{Context: r.Context(), Actor: actor}
 		out, err := route.serve(s, c, r)
 		if err != nil {
-			return err
+			return c.unmatched(err)
 		}
 		s.count(route.method+" "+route.path, c.status(route))
 		return answer(w, c.status(route), out)
@@ -52,7 +51,7 @@ func (s *Server) handle(serve func(w http.ResponseWriter, r *http.Request) error
 // answer writes v as JSON, and its version as the entity tag that If-Match takes.
 func answer(w http.ResponseWriter, status int, v any) error {
 	if version, ok := versionOf(v); ok {
-		w.Header().Set("ETag", strconv.Quote(strconv.FormatInt(version, 10)))
+		w.Header().Set("ETag", entityTag(version))
 	}
 	if status == http.StatusNoContent {
 		w.WriteHeader(status)

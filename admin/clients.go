@@ -195,19 +195,11 @@ func patchClient(s *Server, c *call, in *struct {
 	return clientMade{changed, secret}, err
 }
 
-// deleteClient looks at the version beforehand: the store deletes whatever there is. Who changes the client in between
-// finds it deleted, as an instant later.
 func deleteClient(s *Server, c *call, in *oneClient) (struct{}, error) {
-	if c.Match != 0 {
-		client, err := s.DB.Client(c, in.ID)
-		if err == nil {
-			err = c.matches("client", in.ID, client.Version)
-		}
-		if err != nil {
-			return struct{}{}, aboutClient(in.ID, err)
-		}
-	}
-	return struct{}{}, aboutClient(in.ID, s.DB.DeleteClient(c, c.Actor, in.ID))
+	err := s.DB.DeleteClient(c, c.Actor, in.ID, func(client *store.Client) error {
+		return c.matches("client", in.ID, client.Version)
+	})
+	return struct{}{}, aboutClient(in.ID, err)
 }
 
 func rotateSecret(s *Server, c *call, in *struct {

@@ -194,6 +194,36 @@ func TestClientsAreListedInPages(t *testing.T) {
 	}
 }
 
+// TestADeletionChecksWhatItDeletes: a change that comes between the request and the deletion is not lost.
+func TestADeletionChecksWhatItDeletes(t *testing.T) {
+	o := newOperator(t)
+	o.db.beforeDelete = func() { o.ask(200, "PATCH", "/clients/robot", `{"name":"renamed"}`) }
+	p := o.ask(409, "DELETE", "/clients/robot", "", "If-Match", `"1"`).problem(t)
+	if p.Version != 2 || p.ChangedBy != "admin:root@127.0.0.1" || get[clientView](o, "/clients/robot").Name != "renamed" {
+		t.Errorf("got %+v, want the client left as it was changed", p)
+	}
+}
+
+// TestIfMatchOfAnyDemandsOne: RFC 9110 §13.1.1.
+func TestIfMatchOfAnyDemandsOne(t *testing.T) {
+	o := newOperator(t)
+	limit := `{"name":"nobody","endpoint":"introspect","key":"client","rate":500,"period":"1s","burst":1000,"mode":"enforce"}`
+	for _, c := range [][3]string{
+		{"PATCH", "/clients/nobody", `{"name":"x"}`},
+		{"DELETE", "/clients/nobody", ""},
+		{"DELETE", "/users/nobody", ""},
+		{"DELETE", "/limits/nobody", ""},
+		{"PUT", "/limits/nobody", limit},
+		{"POST", "/limits/nobody/rollback", ""},
+	} {
+		o.ask(409, c[0], c[1], c[2], "If-Match", "*")
+	}
+	o.ask(404, "GET", "/limits/nobody", "")
+	o.ask(201, "PUT", "/limits/nobody", limit)
+	o.ask(200, "PUT", "/limits/nobody", strings.Replace(limit, `"rate":500`, `"rate":400`, 1), "If-Match", "*")
+	o.ask(204, "DELETE", "/clients/robot", "", "If-Match", "*")
+}
+
 func TestOneOfManyChangesOfAVersionSucceeds(t *testing.T) {
 	o := newOperator(t)
 	if got := o.race(64, "PATCH", "/clients/robot", `{"name":"changed","version":1}`); got[200] != 1 || got[409] != 63 {

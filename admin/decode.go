@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,11 +27,17 @@ const (
 // A form is how a request becomes an In: which part of it fills which field.
 type form struct {
 	path, query, body []field
+	most              int // bytes of the body; 0: maxBodyBytes
 }
 
 // newForm reads the tags of t, which is the In of a route with this path.
 func newForm(path string, t reflect.Type) *form {
 	f := &form{path: tagged(t, "path"), query: tagged(t, "query"), body: bodyFields(t)}
+	for i := range f.body {
+		if b := &f.body[i]; b.isVersion() {
+			b.tag += ` min:"1"` // the store counts from 1
+		}
+	}
 	for _, p := range f.path {
 		if !strings.Contains(path, "{"+p.name+"}") {
 			panic(fmt.Sprintf("BUG: %v has a field for %q, which is not in %s", t, p.name, path))
@@ -56,44 +63,56 @@ func (d *reader) check(f *field, path string, v reflect.Value) {
 	}
 }
 
-// read fills v, an In, and match from the request.
-func (f *form) read(r *http.Request, v reflect.Value, match *int64) error {
+// read fills v, an In, and what c demands of the thing from the request.
+func (f *form) read(r *http.Request, v reflect.Value, c *call) error {
 	d := new(reader)
 	for i := range f.path {
 		p := &f.path[i]
 		d.text(p.name, p.in(v), r.PathValue(p.name))
 	}
 	f.readQuery(d, r.URL.RawQuery, v)
-	if err := f.readMatch(r.Header.Get("If-Match"), match); err != nil {
-		return err
-	}
+	d.readMatch(r.Header.Values("If-Match"), c)
 	if err := f.readBody(d, r, v); err != nil {
 		return err
 	}
-	if *match == 0 {
-		*match = f.version(v)
+	switch seen := f.version(v); {
+	case c.Match == 0:
+		c.Match = seen
+	case seen != 0 && seen != c.Match:
+		d.refuse("version", "is another one than that of If-Match")
 	}
 	return errors.Join(d.faults...)
 }
 
-// readMatch reads the version of an If-Match (RFC 9110 §13.1.1): one entity tag of ours, or * for any.
-func (f *form) readMatch(text string, match *int64) error {
-	if text == "" || text == "*" {
-		return nil
+// readMatch reads an If-Match (RFC 9110 §13.1.1): one entity tag of ours, or * for any.
+func (d *reader) readMatch(lines []string, c *call) {
+	switch {
+	case len(lines) == 0:
+		return
+	case len(lines) == 1 && lines[0] == "*":
+		c.Exists = true
+		return
+	case len(lines) == 1:
+		tag := strings.TrimPrefix(lines[0], "W/")
+		if n, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64); err == nil && n > 0 && tag == entityTag(n) {
+			c.Match = n
+			return
+		}
 	}
-	n, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(text, "W/"), `"`), 10, 64)
-	if err != nil || n < 1 {
-		return &store.FieldError{Field: "If-Match", Problem: `must be one version, like "7", or *`}
-	}
-	*match = n
-	return nil
+	d.refuse("If-Match", `must be one version, like "7", or *`)
 }
+
+// entityTag is the ETag of a version.
+func entityTag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+
+// isVersion reports whether the field of a body is the version that is to be changed.
+func (f *field) isVersion() bool { return f.name == "version" && f.t.Kind() == reflect.Int64 }
 
 // version is the one that the body says it has seen, 0 where it says none.
 func (f *form) version(v reflect.Value) int64 {
 	for i := range f.body {
-		if b := &f.body[i]; b.name == "version" && b.t.Kind() == reflect.Int64 {
-			return max(b.in(v).Int(), 0)
+		if b := &f.body[i]; b.isVersion() {
+			return b.in(v).Int()
 		}
 	}
 	return 0
@@ -145,12 +164,13 @@ func known(fields []field) string {
 
 // readBody reads the JSON of a route that takes any. No body is the same as {}.
 func (f *form) readBody(d *reader, r *http.Request, v reflect.Value) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBodyBytes+1))
+	most := cmp.Or(f.most, maxBodyBytes)
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return refuse(http.StatusBadRequest, "the body did not arrive whole")
-	case len(body) > maxBodyBytes:
-		d.refuse("body", "has more than %d bytes", maxBodyBytes)
+	case len(body) > most:
+		d.refuse("body", "has more than %d bytes", most)
 		return nil
 	case len(body) > 0 && len(f.body) == 0:
 		d.refuse("body", "must be empty")

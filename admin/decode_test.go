@@ -40,11 +40,14 @@ func readSample(query, body string, header ...string) (*sample, int64, error) {
 	r.SetPathValue("name", "n")
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		if header[i] == "Content-Type" {
+			r.Header.Del(header[i])
+		}
+		r.Header.Add(header[i], header[i+1])
 	}
-	in, match := new(sample), int64(0)
-	err := f.read(r, reflect.ValueOf(in).Elem(), &match)
-	return in, match, err
+	in, c := new(sample), new(call)
+	err := f.read(r, reflect.ValueOf(in).Elem(), c)
+	return in, c.Match, err
 }
 
 func TestReadFillsEveryKindOfField(t *testing.T) {
@@ -80,16 +83,38 @@ func TestReadTakesDefaultsAndWhatIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestIfMatchComesBeforeTheBodysVersion(t *testing.T) {
-	for header, want := range map[string]int64{`"7"`: 7, `7`: 7, `W/"7"`: 7, `*`: 8} {
-		if _, match, err := readSample("", `{"must":"m","version":8}`, "If-Match", header); err != nil || match != want {
+func TestIfMatchIsOneVersion(t *testing.T) {
+	for header, want := range map[string]int64{`"7"`: 7, `W/"7"`: 7, `*`: 0} {
+		if _, match, err := readSample("", `{"must":"m"}`, "If-Match", header); err != nil || match != want {
 			t.Errorf("If-Match %s: got %d, %v, want %d", header, match, err, want)
 		}
 	}
-	for _, header := range []string{`"x"`, `"0"`, `"-1"`, `"1", "2"`} {
+	for _, header := range []string{
+		"", `"x"`, `"0"`, `"-1"`, `"1", "2"`, `7`, `"7`, `7"`, `""7""`, `+7`, `"+7"`, `"07"`, `W/7`, `w/"7"`, `W/W/"7"`, `W/*`, `"*"`, `"7" `, `"9223372036854775808"`,
+	} {
 		if _, _, err := readSample("", `{"must":"m"}`, "If-Match", header); !names(err, "If-Match") {
 			t.Errorf("If-Match %s: got %v, want a fault that names it", header, err)
 		}
+	}
+	if _, _, err := readSample("", `{"must":"m"}`, "If-Match", `"7"`, "If-Match", `"8"`); !names(err, "If-Match") {
+		t.Errorf("two lines: got %v, want a fault that names If-Match", err)
+	}
+}
+
+// TestTheBodysVersionIsAnIfMatch: it counts from 1, and contradicts no other.
+func TestTheBodysVersionIsAnIfMatch(t *testing.T) {
+	for _, header := range []string{`"8"`, `W/"8"`, `*`} {
+		if _, match, err := readSample("", `{"must":"m","version":8}`, "If-Match", header); err != nil || match != 8 {
+			t.Errorf("If-Match %s: got %d, %v, want 8", header, match, err)
+		}
+	}
+	for _, version := range []string{"-5", "-1", "0", "-9223372036854775808", "9223372036854775808"} {
+		if _, _, err := readSample("", `{"must":"m","version":`+version+`}`); !names(err, "version") {
+			t.Errorf("version %s: got %v, want a fault that names it", version, err)
+		}
+	}
+	if _, _, err := readSample("", `{"must":"m","version":8}`, "If-Match", `"7"`); !names(err, "version") {
+		t.Errorf("two that differ: got %v, want a fault that names version", err)
 	}
 }
 
@@ -177,9 +202,8 @@ func TestReadTakesNothingButJSON(t *testing.T) {
 
 func TestReadRefusesABodyThatNothingReads(t *testing.T) {
 	f := newForm("/x", reflect.TypeFor[struct{}]())
-	match := int64(0)
 	r := httptest.NewRequest(http.MethodDelete, "/x", strings.NewReader("{}"))
-	if err := f.read(r, reflect.ValueOf(new(struct{})).Elem(), &match); !names(err, "body") {
+	if err := f.read(r, reflect.ValueOf(new(struct{})).Elem(), new(call)); !names(err, "body") {
 		t.Errorf("got %v, want a fault that names the body", err)
 	}
 }

@@ -113,7 +113,10 @@ func (f *field) check(path string, v reflect.Value) error {
 	}
 	low, hasLow := f.bound("min")
 	high, hasHigh := f.bound("max")
-	if hasLow && v.Int() < low || hasHigh && v.Int() > high {
+	switch {
+	case hasLow && !hasHigh && v.Int() < low:
+		return &store.FieldError{Field: path, Problem: fmt.Sprintf("must be %d or more", low)}
+	case hasLow && v.Int() < low, hasHigh && v.Int() > high:
 		return &store.FieldError{Field: path, Problem: fmt.Sprintf("must be %s to %s", f.tag.Get("min"), f.tag.Get("max"))}
 	}
 	return nil

@@ -9,12 +9,15 @@ import (
 	"oauth2-server/store"
 )
 
+// maxLimitBytes is room for a limit with all the overrides that it may have.
+const maxLimitBytes = 1 << 20
+
 func limitRoutes() []route {
 	const one = "/admin/api/limits/{name}"
 	return []route{
 		on("GET", "/admin/api/limits", "All rate limits", listLimits),
 		on("GET", one, "A rate limit", showLimit),
-		on("PUT", one, "Create a rate limit, or replace it whole", putLimit),
+		on("PUT", one, "Create a rate limit, or replace it whole", putLimit).taking(maxLimitBytes),
 		on("PATCH", one, "Change a part of a rate limit", patchLimit),
 		on("DELETE", one, "Delete a rate limit", deleteLimit),
 		on("PUT", one+"/overrides/{key}", "Let another value hold for one key; a slash in the key is written %2F", putOverride),
@@ -71,13 +74,26 @@ func showLimit(s *Server, c *call, in *oneLimit) (store.Limit, error) {
 	return s.limits().Find(c, in.Name)
 }
 
-// A limitBody is a limit as GET shows it. What it says of created, updated and restored is not looked at.
+// A limitBody is a limit as GET shows it. What it says of created, updated, since, since_at and restored is not looked at.
 type limitBody struct {
 	Path string `path:"name"`
 	store.Limit
 }
 
+// demand makes of If-Match: * the version that there is: who sends it creates nothing.
+func (s *Server) demand(c *call, name string) error {
+	if !c.Exists || c.Match != 0 {
+		return nil
+	}
+	found, err := s.limits().Find(c, name)
+	c.Match = found.Version
+	return err
+}
+
 func putLimit(s *Server, c *call, in *limitBody) (store.Limit, error) {
+	if err := s.demand(c, in.Path); err != nil {
+		return store.Limit{}, err
+	}
 	done, err := s.limits().Put(c, order(c, in.Path), in.Limit)
 	return changedLimit(c, done, err)
 }
@@ -162,6 +178,9 @@ type rollbackBody struct {
 }
 
 func rollbackLimit(s *Server, c *call, in *rollbackBody) (store.Limit, error) {
+	if err := s.demand(c, in.Name); err != nil {
+		return store.Limit{}, err
+	}
 	var to int64
 	if in.To != nil {
 		to = *in.To
@@ -172,15 +191,21 @@ func rollbackLimit(s *Server, c *call, in *rollbackBody) (store.Limit, error) {
 
 type limitChanges struct {
 	Items []limits.Version `json:"items"`
+	Next  *int64           `json:"next" doc:"for before, to get the next page; null: this was the last"`
 }
 
 func limitHistory(s *Server, c *call, in *struct {
-	Name  string `path:"name"`
-	Limit int64  `query:"limit" default:"50" min:"1" max:"1000" doc:"at most so many changes"`
+	Name   string `path:"name"`
+	Before int64  `query:"before" min:"1" max:"9223372036854775807" doc:"next of the page before"`
+	Limit  int64  `query:"limit" default:"50" min:"1" max:"1000" doc:"at most so many changes; a page has about 4 MiB at most"`
 },
 ) (limitChanges, error) {
-	all, err := s.limits().History(c, in.Name, int(in.Limit))
-	return limitChanges{all}, err
+	h, err := s.limits().History(c, limits.HistoryQuery{Limit: in.Name, Before: in.Before, Most: int(in.Limit), Bytes: maxPageBytes})
+	page := limitChanges{Items: h.Items}
+	if h.Next != 0 {
+		page.Next = &h.Next
+	}
+	return page, err
 }
 
 func limitStats(s *Server, c *call, in *struct {
@@ -193,6 +218,6 @@ func limitStats(s *Server, c *call, in *struct {
 		return limits.Stats{}, err
 	}
 	return limits.ReadStats(c, s.DB, limits.StatsQuery{
-		Limit: in.Name, Resolution: in.Resolution, Last: time.Duration(in.Last), Now: time.Now(),
+		Limit: in.Name, Resolution: in.Resolution, Last: time.Duration(in.Last), Now: time.Now(), Names: limits.NamesOf(s.DB),
 	})
 }

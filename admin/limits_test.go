@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +132,7 @@ func TestLimitsThroughTheirLife(t *testing.T) {
 	}
 	var shown, given map[string]any
 	d.do("GET", "/x", "", "", &shown)
-	for _, key := range []string{"version", "created", "updated"} { // the store's
+	for _, key := range []string{"version", "created", "updated", "since", "since_at"} { // the store's
 		delete(shown, key)
 	}
 	if err := json.Unmarshal([]byte(aLimit), &given); err != nil || !reflect.DeepEqual(shown, given) {
@@ -180,6 +182,53 @@ func TestLimitsThroughTheirLife(t *testing.T) {
 }
 
 // Keys hold what has a meaning in paths: it is percent-encoded.
+// What may be stored may be put: as many overrides as there may be, with keys as long as they may be.
+func TestLargestLimitIsTakenAndReadInPages(t *testing.T) {
+	d := newLimitDesk(t)
+	var overrides []string
+	for i := range 1000 {
+		overrides = append(overrides, fmt.Sprintf(`"%0399d":{"rate":9000000,"period":"23h59m59s","burst":9000000}`, i))
+	}
+	large := func(rate int) string {
+		return fmt.Sprintf(`{"endpoint":"introspect","key":"client","rate":%d,"period":"1s","burst":1000,"mode":"enforce","overrides":{%s}}`, rate, strings.Join(overrides, ","))
+	}
+	d.limit(201, "PUT", "/x", large(1))
+	var shown json.RawMessage
+	d.do("GET", "/x", "", "", &shown)
+	d.limit(200, "PUT", "/x", string(shown))
+	for rate := range 11 {
+		d.limit(200, "PUT", "/x", large(rate+2))
+	}
+	if got := d.wrong("PATCH", "/x", `{"mode":"`+strings.Repeat("x", maxBodyBytes)+`"}`); !slices.Equal(got, []string{"body"}) {
+		t.Errorf("got %v, want another route to take no more than before", got)
+	}
+	for path, changes := range map[string]int{"/x/history?": 12, "/../audit?object=limit+x&": 12} {
+		seen, pages := 0, 0
+		for next := "1000000"; next != ""; pages++ {
+			var raw json.RawMessage
+			d.do("GET", path+"limit=50&before="+next, "", "", &raw)
+			if len(raw) > maxPageBytes+1<<20 {
+				t.Errorf("%s: a page of %d bytes", path, len(raw))
+			}
+			var page struct {
+				Items []json.RawMessage
+				Next  *int64
+			}
+			if err := json.Unmarshal(raw, &page); err != nil || len(page.Items) == 0 {
+				t.Fatalf("%s: got %d items and %v", path, len(page.Items), err)
+			}
+			seen += len(page.Items)
+			next = ""
+			if page.Next != nil {
+				next = strconv.FormatInt(*page.Next, 10)
+			}
+		}
+		if seen != changes || pages < 2 {
+			t.Errorf("%s: got %d changes in %d pages, want %d in several", path, seen, pages, changes)
+		}
+	}
+}
+
 func TestOverridesOfEveryKey(t *testing.T) {
 	d := newLimitDesk(t)
 	for kind, keys := range map[string]map[string]string{
@@ -262,7 +311,7 @@ func TestLimitOfAnotherVersionTellsWhoChangedIt(t *testing.T) {
 		{"PUT", "/x", `"1"`, aLimit},
 		{"PUT", "/x", "", strings.Replace(aLimit, "{", `{"version":1,`, 1)},
 		{"PATCH", "/x", "", `{"rate":300,"version":1}`},
-		{"PATCH", "/x", `"1"`, `{"rate":300,"version":2}`},
+		{"PATCH", "/x", `"1"`, `{"rate":300}`},
 		{"DELETE", "/x", `"1"`, ""},
 		{"PUT", "/x/overrides/a", "", `{"mode":"block","version":1}`},
 		{"PUT", "/x/trial", "", `{"rate":1,"period":"1s","burst":1,"version":1}`},

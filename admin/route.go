@@ -21,6 +21,7 @@ type call struct {
 	context.Context
 	Actor  store.Actor // who, for the audit
 	Match  int64       // the version that is to be changed, of If-Match or else the body's "version"; 0: any
+	Exists bool        // If-Match is *: what is not there is not to be created
 	Status int         // to be answered; 0: 200, or 204 where Out is struct{}
 }
 
@@ -41,12 +42,18 @@ func on[In, Out any](method, path, summary string, act func(s *Server, c *call, 
 		method: method, path: path, summary: summary, in: in, out: reflect.TypeFor[Out](),
 		serve: func(s *Server, c *call, r *http.Request) (any, error) {
 			v := new(In)
-			if err := in.read(r, reflect.ValueOf(v).Elem(), &c.Match); err != nil {
+			if err := in.read(r, reflect.ValueOf(v).Elem(), c); err != nil {
 				return nil, err
 			}
 			return act(s, c, v)
 		},
 	}
+}
+
+// taking is the route with room for so many bytes of body.
+func (r route) taking(most int) route {
+	r.in.most = most
+	return r
 }
 
 // matches refuses a change of a version other than the one that the operator has seen. kind is how actions of the audit
@@ -56,6 +63,14 @@ func (c *call) matches(kind, id string, version int64) error {
 		return nil
 	}
 	return &staleVersion{kind: kind, id: id, version: version}
+}
+
+// unmatched makes a conflict, as of every If-Match that fails, of what is not there though If-Match: * demands it.
+func (c *call) unmatched(err error) error {
+	if p, _ := problemOf(err); c.Exists && p.Status == http.StatusNotFound {
+		return refuse(http.StatusConflict, "%s, and If-Match: * demands that there is", p.Detail)
+	}
+	return err
 }
 
 // A patch is a field of the body that tells apart being left out, null and a value.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,7 @@ import (
 	"oauth2-server/hotpath/proxy"
 )
 
-// Options of a [Server]. All are required but Clients and Trusted.
+// Options of a [Server]. All are required but Clients, Trusted and TLS.
 type Options struct {
 	DB       Store
 	Tier     *cache.Cache
@@ -29,6 +30,7 @@ type Options struct {
 	Door     *login.Door     // of the role admin
 	Clients  []string        // whose tokens of the scope admin may come in
 	Trusted  proxy.Trusted
+	TLS      *tls.Config // nil: plain HTTP
 	Metrics  *metrics.Set
 	Log      *slog.Logger
 
@@ -77,6 +79,9 @@ func New(options Options) (*Server, error) {
 
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (s *Server) Serve(listener net.Listener) error {
+	if s.TLS != nil {
+		listener = tls.NewListener(listener, s.TLS)
+	}
 	if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}

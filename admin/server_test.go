@@ -104,7 +104,7 @@ func TestPathsOfRequestsAreNoSeries(t *testing.T) {
 func TestRequestsAreBounded(t *testing.T) {
 	s := newSite(t)
 	session := s.sealFor("root")
-	p := s.do("PUT", "/admin/api/limits/x", `{"mode":"`+strings.Repeat("x", 65<<10)+`"}`, "Cookie", session).want(t, 400).problem(t)
+	p := s.do("PATCH", "/admin/api/limits/x", `{"mode":"`+strings.Repeat("x", 65<<10)+`"}`, "Cookie", session).want(t, 400).problem(t)
 	if len(p.Errors) == 0 || p.Errors[0].Field != "body" {
 		t.Errorf("got %+v", p)
 	}

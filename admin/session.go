@@ -20,6 +20,9 @@ const (
 
 // isSecure reports whether the browser speaks https, to us or to a trusted proxy.
 func (s *Server) isSecure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return false

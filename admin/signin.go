@@ -53,7 +53,6 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 
 // signOut serves POST /auth/logout. The session itself ends, not only the browser's copy of it.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	http.SetCookie(w, s.cookie(r, "", time.Time{}))
 	user, session, err := s.signedIn(r)
 	if _, none := errors.AsType[*problem](err); err != nil && !none {
 		return err
@@ -64,6 +63,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	http.SetCookie(w, s.cookie(r, "", time.Time{})) // not before: who cannot be signed out must be able to try again
 	if wantsJSON(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -99,7 +99,10 @@ func (s *Server) keepOut(w http.ResponseWriter, r *http.Request, c *credentials,
 // keepOutProblem is what is wrong with an attempt; nil: nothing, it is a fault.
 func (s *Server) keepOutProblem(err error) *problem {
 	if tooMany, ok := errors.AsType[*login.TooMany](err); ok {
-		return tooManyAttempts(&tooMany.Verdict, s.now())
+		p := tooManyAttempts(&tooMany.Verdict, s.now())
+		p.Detail = fmt.Sprintf("this name or address has tried too often; try again in %s s, or let another operator exempt it: "+
+			"oauth2-server limits override login.username NAME --exempt", p.header.Get("Retry-After"))
+		return p
 	}
 	switch {
 	case errors.Is(err, login.ErrWrong):
@@ -126,10 +129,10 @@ var credentialsForm = newForm("", reflect.TypeFor[credentials]())
 
 // readCredentials reads JSON as strictly as every route does, and a form alike.
 func readCredentials(r *http.Request) (*credentials, error) {
-	c, match := new(credentials), int64(0)
+	c := new(credentials)
 	v := reflect.ValueOf(c).Elem()
 	if !isForm(r) {
-		return c, credentialsForm.read(r, v, &match)
+		return c, credentialsForm.read(r, v, new(call))
 	}
 	d := new(reader)
 	if body, err := io.ReadAll(io.LimitReader(r.Body, maxBodyBytes+1)); err != nil || len(body) > maxBodyBytes {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,13 +117,13 @@ func TestSignInGoesBackToWhereItCameFrom(t *testing.T) {
 }
 
 func TestAttemptsAreLimited(t *testing.T) {
-	rule := &limits.Policy{Name: "login.ip", Quota: store.Quota{Rate: 5, Period: store.Period(time.Minute), Burst: 10}, Header: `"login.ip";q=10;w=60`}
+	rule := &limits.Policy{Name: "login.ip", Quota: store.Quota{Rate: 5, Period: store.Period(time.Minute), Burst: 10}, Limit: 12, Header: `"login.ip";q=12;w=144`}
 	s := newSite(t, func(o *Options) {
 		o.Door.Limits = refuseAll{limits.Verdict{Refused: true, Rule: rule, Reset: 90 * time.Second, Retry: 11500 * time.Millisecond}}
 	})
 	r := s.post("root", testPassword).want(t, 429)
 	want := map[string]string{
-		"Retry-After": "12", "RateLimit-Policy": rule.Header, "RateLimit": `"login.ip";r=0;t=90`, "X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0",
+		"Retry-After": "12", "RateLimit-Policy": rule.Header, "RateLimit": `"login.ip";r=0;t=90`, "X-RateLimit-Limit": "12", "X-RateLimit-Remaining": "0",
 	}
 	for name, value := range want {
 		if got := r.Header.Get(name); got != value {
@@ -132,7 +133,12 @@ func TestAttemptsAreLimited(t *testing.T) {
 	if reset, err := strconv.ParseInt(r.Header.Get("X-RateLimit-Reset"), 10, 64); err != nil || reset < time.Now().Unix() {
 		t.Errorf("got X-RateLimit-Reset %q, want a time to come", r.Header.Get("X-RateLimit-Reset"))
 	}
-	r.problem(t)
+	page := s.post("no-such-name", testPassword, "Accept", "text/html").want(t, 429)
+	for _, told := range []string{r.problem(t).Detail, page.body} {
+		if !strings.Contains(told, "try again in 12 s") || !strings.Contains(told, "oauth2-server limits override login.username NAME --exempt") || strings.Contains(told, "root") {
+			t.Errorf("got %q, want the way in, without the name", told)
+		}
+	}
 }
 
 // refuseAll is a limiter with one verdict.
@@ -160,6 +166,21 @@ func TestSignOutEndsTheSessionEverywhere(t *testing.T) {
 	s.do("GET", "/admin/api/replicas", "", "Cookie", session).want(t, 401) // a copy of the cookie is worth nothing
 	s.do("GET", "/admin/api/replicas", "", "Cookie", other).want(t, 200)
 	s.do("POST", "/auth/logout", "", "Accept", "application/json").want(t, 204)
+}
+
+// TestWhoCannotBeSignedOutKeepsTheCookie: the session lives, and whoever holds it must be able to end it.
+func TestWhoCannotBeSignedOutKeepsTheCookie(t *testing.T) {
+	s := newSite(t)
+	session := s.sealFor("root")
+	for _, broken := range []*atomic.Bool{&s.db.stuck, &s.db.blind, &s.db.down} {
+		broken.Store(true)
+		if r := s.do("POST", "/auth/logout", "", "Cookie", session).want(t, 503); len(r.Cookies()) != 0 {
+			t.Errorf("got %v, want the cookie left alone", r.Header["Set-Cookie"])
+		}
+		broken.Store(false)
+	}
+	s.do("POST", "/auth/logout", "", "Cookie", session).want(t, 303)
+	s.do("GET", "/admin/api/replicas", "", "Cookie", session).want(t, 401)
 }
 
 // TestBehindAProxyTheCookieIsSecure: what the proxy says counts only from one that is trusted.

@@ -31,7 +31,7 @@ import (
 const (
 	testIssuer   = "https://auth.example.com"
 	testSecret   = "a-secret-of-the-tests-with-more-than-32-bytes"
-	testPassword = "correct horse battery staple"
+	testPassword = "purple lantern ferries oblique mustard"
 )
 
 // flakyDB is a store that can be taken away.
@@ -39,6 +39,9 @@ type flakyDB struct {
 	*sqlite.DB
 	down  atomic.Bool // for users and tokens
 	blind atomic.Bool // for denials
+	stuck atomic.Bool // for new denials
+
+	beforeDelete func() // of a client; may be nil
 }
 
 func (db *flakyDB) fault() error {
@@ -67,6 +70,20 @@ func (db *flakyDB) Denied(ctx context.Context, kind store.DenyKind, id store.ID)
 		return store.Denial{}, store.ErrUnavailable
 	}
 	return db.DB.Denied(ctx, kind, id)
+}
+
+func (db *flakyDB) Deny(ctx context.Context, denials []store.Denial) error {
+	if db.stuck.Load() {
+		return store.ErrUnavailable
+	}
+	return db.DB.Deny(ctx, denials)
+}
+
+func (db *flakyDB) DeleteClient(ctx context.Context, actor store.Actor, id string, check func(*store.Client) error) error {
+	if db.beforeDelete != nil {
+		db.beforeDelete()
+	}
+	return db.DB.DeleteClient(ctx, actor, id, check)
 }
 
 func (db *flakyDB) FindTokens(ctx context.Context, keys []store.TokenKey, found func(int, []byte)) error {

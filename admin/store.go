@@ -20,7 +20,7 @@ type Store interface {
 type clientStore interface {
 	CreateClient(ctx context.Context, actor store.Actor, client store.Client) (store.Client, error)
 	UpdateClient(ctx context.Context, actor store.Actor, id string, change func(*store.Client) error) (store.Client, error)
-	DeleteClient(ctx context.Context, actor store.Actor, id string) error
+	DeleteClient(ctx context.Context, actor store.Actor, id string, check func(*store.Client) error) error
 	Client(ctx context.Context, id string) (store.Client, error)
 	Clients(ctx context.Context) ([]store.Client, error)
 }

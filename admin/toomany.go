@@ -18,7 +18,7 @@ func tooManyAttempts(v *limits.Verdict, now time.Time) *problem {
 		return p
 	}
 	remaining, reset := max(v.Remaining, 0), max(wholeSeconds(v.Reset), retry)
-	p = p.with("X-RateLimit-Limit", strconv.FormatInt(v.Rule.Quota.Burst, 10)).
+	p = p.with("X-RateLimit-Limit", strconv.FormatInt(v.Rule.Limit, 10)).
 		with("X-RateLimit-Remaining", strconv.FormatInt(remaining, 10)).
 		with("X-RateLimit-Reset", strconv.FormatInt(now.Unix()+reset, 10))
 	// Their names are spelt as the draft does; a program reads them in any case.

@@ -75,7 +75,7 @@ func newLimitedSite(t testing.TB, trusted ...string) (*site, *fakeLimiter) {
 func testPolicy(name string, burst int64) *limits.Policy {
 	return &limits.Policy{
 		Name: name, Quota: store.Quota{Rate: 10, Period: store.Period(time.Second), Burst: burst},
-		Header: fmt.Sprintf(`"%s";q=%d;w=3`, name, burst+burst/5),
+		Limit: burst + burst/5, Header: fmt.Sprintf(`"%s";q=%d;w=3`, name, burst+burst/5),
 	}
 }
 

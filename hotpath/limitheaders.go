@@ -2,7 +2,6 @@ package hotpath
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -38,17 +37,9 @@ func (s *Server) writeLimit(ctx *fasthttp.RequestCtx, x *exchange) {
 	h.SetCanonical(headerState, x.text)
 	x.text = append(x.text[:0], v.Rule.Header...)
 	h.SetCanonical(headerPolicy, x.text)
-	x.text = append(x.text[:0], quotaOf(v.Rule.Header)...)
-	h.SetCanonical(headerLimit, x.text)
+	number(headerLimit, v.Rule.Limit)
 	number(headerRemaining, remaining)
 	number(headerReset, s.tier.Now()/int64(time.Second)+reset)
-}
-
-// quotaOf is the number behind q= in a policy, so that what two headers tell cannot differ.
-func quotaOf(policy string) string {
-	_, quota, _ := strings.Cut(policy, ";q=")
-	quota, _, _ = strings.Cut(quota, ";")
-	return quota
 }
 
 // appendState is the value of RateLimit: "name";r=12;t=3. Names of rules need no escape.

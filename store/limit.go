@@ -1,6 +1,8 @@
 package store
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,8 +51,10 @@ type Limit struct {
 	Trial     *Quota              `json:"trial,omitempty"`     // evaluated beside the live value on the same requests; refuses nothing
 	Overrides map[string]Override `json:"overrides,omitempty"` // by key
 	Guard     *Guard              `json:"guard,omitempty"`
-	Restored  bool                `json:"restored,omitempty"` // this version is a value taken back: the guard leaves it alone
-	Version   int64               `json:"version"`            // set by the store, from 1
+	Restored  bool                `json:"restored,omitempty"` // the value since Since is one taken back: the guard leaves it alone
+	Version   int64               `json:"version"`            // set by the store, from 1, and on over the limits that a name had
+	Since     int64               `json:"since,omitempty"`    // set by the store: the version that last changed what is refused: see Next
+	SinceAt   time.Time           `json:"since_at,omitzero"`  // set by the store: the time of that version
 	Created   time.Time           `json:"created"`            // set by the store
 	Updated   time.Time           `json:"updated"`            // set by the store
 }
@@ -103,6 +107,10 @@ const (
 	maxLimitKey    = 400 // bytes of a key that is overridden
 )
 
+// Invented reports whether whoever asks says himself by which names requests of the endpoint are counted: before he has
+// proved anything, names of clients and users are what anybody types, and it may be a secret in the wrong field.
+func Invented(endpoint string) bool { return endpoint == "login" || endpoint == "failures" }
+
 // Validate says all that is wrong with a limit, as joined errors of type [*FieldError]. endpoints maps those there are to
 // the keys that their requests can be counted by.
 func (l *Limit) Validate(endpoints map[string][]string) error {
@@ -129,6 +137,8 @@ func (l *Limit) Validate(endpoints map[string][]string) error {
 	}
 	if g := l.Guard; g != nil {
 		refuse(g.MaxNewRefusedKeys < 1 || g.MaxNewRefusedKeys > maxLimitRate, "guard.max_new_refused_keys", "must be 1 to %d", maxLimitRate)
+		refuse(Invented(l.Endpoint), "guard", "cannot be on the endpoint %s: a stranger can have as many new keys refused there as he likes, and so "+
+			"take back any change", l.Endpoint)
 		refuse(g.Within < Period(time.Second) || g.Within > Period(maxLimitPeriod), "guard.within", "must be 1s to 24h")
 	}
 	return errors.Join(faults...)
@@ -183,14 +193,54 @@ func clonePointer[T any](p *T) *T {
 	return &v
 }
 
-// Next is l as the version after old, nil for a limit that is new.
-func (l Limit) Next(old *Limit, now time.Time) Limit {
-	l.Version, l.Created, l.Updated = 1, now, now
-	if old != nil {
-		l.Version, l.Created = old.Version+1, old.Created
+// Next is l as the version after old. A limit that is new, old is nil, goes on from last, the version that an earlier one of its
+// name had, 0 when there was none: a version means one value for ever.
+//
+// Since moves with what decides who is refused: endpoint, key, mode and value. With it stays what is known of them: an override or
+// a trial makes nothing restored, and nothing that was not.
+func (l Limit) Next(old *Limit, last int64, now time.Time) Limit {
+	l.Version, l.Created, l.Updated = last+1, now, now
+	l.Since, l.SinceAt = l.Version, now
+	if old == nil {
+		return l
+	}
+	l.Version, l.Created = old.Version+1, old.Created
+	l.Since = l.Version
+	if l.Endpoint == old.Endpoint && l.Key == old.Key && l.Mode == old.Mode && l.Quota == old.Quota {
+		l.Since, l.SinceAt, l.Restored = old.Decided(), old.DecidedAt(), old.Restored
 	}
 	return l
 }
+
+// Decided is Since, also of a limit from before there was one.
+func (l *Limit) Decided() int64 { return cmp.Or(l.Since, l.Version) }
+
+// DecidedAt is SinceAt, likewise.
+func (l *Limit) DecidedAt() time.Time {
+	if l.Since == 0 {
+		return l.Updated
+	}
+	return l.SinceAt
+}
+
+// LastVersion is the newest version that the newest row of a limit's audit tells of: before and after are its JSON.
+func LastVersion(before, after []byte) (int64, error) {
+	last := int64(0)
+	for _, text := range [][]byte{before, after} {
+		var l Limit
+		if text == nil {
+			continue
+		}
+		if err := json.Unmarshal(text, &l); err != nil {
+			return 0, fmt.Errorf("read the last version of a limit from the audit: %w", err)
+		}
+		last = max(last, l.Version)
+	}
+	return last, nil
+}
+
+// MaxRefusedKeys is about how many keys of a limit are remembered as refused; those beyond it are not counted as newly refused.
+const MaxRefusedKeys = 100_000
 
 // A LimitMinute is what one replica counted in one minute.
 type LimitMinute struct {
@@ -215,7 +265,7 @@ type KeyMinute struct {
 	Refused int64  `json:"refused,omitempty"` // or would be, in shadow
 }
 
-// A RefusedKey is a key that a version of a limit has refused. Only a hash of the key is kept.
+// A RefusedKey is a key that a limit has refused, and the version that was the first to. Only a hash of the key is kept.
 type RefusedKey struct {
 	Limit   string
 	Hash    [16]byte

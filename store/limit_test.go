@@ -118,3 +118,16 @@ func FuzzPeriod(f *testing.F) {
 		}
 	})
 }
+
+// Who can have as many new keys refused as he likes could take back any change.
+func TestValidateRefusesAGuardWhereKeysAreInvented(t *testing.T) {
+	keys := []string{LimitByIP, LimitByClient}
+	for endpoint, bad := range map[string]bool{"login": true, "failures": true, "token": false} {
+		l := goodLimit()
+		l.Endpoint = endpoint
+		fault, ok := errors.AsType[*FieldError](l.Validate(map[string][]string{"login": keys, "failures": keys, "token": keys}))
+		if ok != bad || bad && fault.Field != "guard" {
+			t.Errorf("%s: got %v, want a guard refused: %v", endpoint, fault, bad)
+		}
+	}
+}

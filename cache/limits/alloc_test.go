@@ -24,7 +24,7 @@ func TestDecidingHereAllocatesNothing(t *testing.T) {
 		return h != nil && h.unspent() > max(2000, h.size/2) && !h.renewing.Load()
 	}
 	pass(leased, app("a"), 1)
-	e := leased.accounts["introspect.client"].table.get([]byte("a"), 0)
+	e := leased.accounts["introspect.client"].newest.get([]byte("a"), 0)
 	for !ready(&e.live) || !ready(&e.trial) {
 		c.clock.move(time.Millisecond)
 		pass(leased, app("a"), 500)

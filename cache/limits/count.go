@@ -33,6 +33,17 @@ type count struct {
 
 	alone sync.Mutex
 	local bucket // of this replica alone; under alone
+	part  quota  // that local was last counted by; under alone
+}
+
+// fullness is how full the bucket of this replica alone still is, 0 to 1.
+func (c *count) fullness(now int64) float64 {
+	c.alone.Lock()
+	defer c.alone.Unlock()
+	if c.local.at == 0 {
+		return 0
+	}
+	return c.part.level(c.local, now) / c.part.burst
 }
 
 // A holding is what Redis last said of a key, and the permits leased with it. The bucket can only have become fuller
@@ -229,9 +240,10 @@ func (c *count) target(h *holding, r *request) int64 {
 // than its own counts, so that nobody gains by Redis' end.
 func (c *count) spendAlone(r *request) outcome {
 	live := r.counter.live.Load()
-	part := r.value.quota.share(live, r.n)
+	part := r.value.quota.share(live)
 	c.alone.Lock()
 	defer c.alone.Unlock()
+	c.part = part
 	if h := c.held.Load(); h != nil && h.bucket.at > c.local.at {
 		known := h.level(r.value.quota, r.now) / float64(live)
 		c.local = bucket{max(known, part.level(c.local, r.now)), r.now}

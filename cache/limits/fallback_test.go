@@ -81,7 +81,7 @@ func TestNobodyGainsByTheEndOfRedis(t *testing.T) {
 	}
 }
 
-// A replica among many has at least one permit, and a request within the whole burst has a chance.
+// A replica among many has at least one permit. A batch is no way to have a whole burst of each of them.
 func TestPartOfALimitIsNeverNothing(t *testing.T) {
 	clock := newManual()
 	l := newLimiter(t, withClock(clock))
@@ -90,11 +90,15 @@ func TestPartOfALimitIsNeverNothing(t *testing.T) {
 	if got := pass(l, app("a"), 10); got != 1 {
 		t.Errorf("%d passed, want 1", got)
 	}
-	if l.Spend(Introspect, ByName, app("b"), 2).Refused {
-		t.Error("a request for the whole burst can never pass")
-	}
 	if !l.Spend(Introspect, ByName, app("b"), 2).Refused {
-		t.Error("it passed twice")
+		t.Error("a batch had more than the replica's part")
+	}
+	l.Apply([]store.Limit{limit(100, 100, time.Minute)})
+	if v := l.Spend(Introspect, ByName, app("c"), 11); !v.Refused || v.Remaining != 10 {
+		t.Errorf("got %+v of a batch of 11, want it refused: the part is 10", v)
+	}
+	if l.Spend(Introspect, ByName, app("c"), 10).Refused {
+		t.Error("a batch of the whole part is refused")
 	}
 }
 

@@ -18,14 +18,14 @@ func (l *Limiter) guard(ctx context.Context) {
 	}
 }
 
-// guarded are the limits whose last change is young enough to be taken back.
+// guarded are the limits whose last change of who is refused is young enough to be taken back, whatever else was changed since.
 func (l *Limiter) guarded() (all []store.Limit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.options.Now()
 	for _, a := range l.accounts {
 		limit := a.rule.limit
-		if limit.Guard != nil && !limit.Restored && a.rule.enforced && now.Sub(limit.Updated) <= time.Duration(limit.Guard.Within) {
+		if limit.Guard != nil && !limit.Restored && a.rule.enforced && now.Sub(limit.DecidedAt()) <= time.Duration(limit.Guard.Within) {
 			all = append(all, limit)
 		}
 	}
@@ -35,7 +35,7 @@ func (l *Limiter) guarded() (all []store.Limit) {
 func (l *Limiter) guardOne(ctx context.Context, limit store.Limit) error {
 	ctx, cancel := context.WithTimeout(ctx, savePatience)
 	defer cancel()
-	fresh, err := l.options.Store.NewlyRefused(ctx, limit.Name, limit.Version)
+	fresh, err := l.options.Store.NewlyRefused(ctx, limit.Name, limit.Decided())
 	if err != nil || fresh <= limit.Guard.MaxNewRefusedKeys {
 		return err
 	}
@@ -52,41 +52,45 @@ func (l *Limiter) guardOne(ctx context.Context, limit store.Limit) error {
 	}
 	l.meters.takenBack.Inc()
 	l.options.Log.Warn("a change of a limit is taken back: it refused too many keys that were never refused before", "limit", limit.Name,
-		"version", limit.Version, "new_refused_keys", fresh, "allowed_by_guard", limit.Guard.MaxNewRefusedKeys, "mode_now", taken.Mode, "version_now", taken.Version)
+		"version", limit.Decided(), "new_refused_keys", fresh, "allowed_by_guard", limit.Guard.MaxNewRefusedKeys, "mode_now", taken.Mode, "version_now", taken.Version)
 	return nil
 }
 
-// before is what the limit was before its version, as the audit has it; nil: there was none.
+// before is what the limit was before the version that decided who is refused, as the audit has it; nil: there was none.
 func (l *Limiter) before(ctx context.Context, limit store.Limit) (*store.Limit, error) {
 	var before *store.Limit
 	err := Operations{Store: l.options.Store}.recall(ctx, limit.Name, func(v Version) bool {
-		if v.Value == nil || v.Value.Version != limit.Version {
-			return versionOf(v.Value) > limit.Version // the version is among the newest
+		if versionOf(v.Value) != limit.Decided() {
+			return versionOf(v.Value) > limit.Decided() // the version is among the newest
 		}
 		before = v.before
 		return false
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find what limit %q was before version %d: %w", limit.Name, limit.Version, err)
+		return nil, fmt.Errorf("find what limit %q was before version %d: %w", limit.Name, limit.Decided(), err)
 	}
 	return before, nil
 }
 
-// errOvertaken ends taking back a version that is the newest no more.
+// errOvertaken ends taking back what holds no more.
 var errOvertaken = errors.New("the limit was changed again")
 
-// takeBack makes a limit what it was before, once: only while it has the version. One that was new only counts from now on.
+// takeBack makes the value of a limit what it was before, once: only while what decided it decides still, and the guard is there. One that
+// was new only counts from now on. Overrides and a trial stay as they are, unless they are of keys of another kind.
 func (l *Limiter) takeBack(ctx context.Context, limit store.Limit, before *store.Limit) (store.Limit, error) {
 	actor := store.Actor{Kind: "guard", ID: l.options.Replica.String()}
 	return l.options.Store.ChangeLimit(ctx, actor, "limit.guard", limit.Name, func(old *store.Limit) (*store.Limit, error) {
-		if old == nil || old.Version != limit.Version {
+		if old == nil || old.Guard == nil || old.Decided() != limit.Decided() {
 			return nil, errOvertaken
 		}
 		next := old.Clone()
-		if before != nil {
-			next = before.Clone()
-		} else {
+		switch {
+		case before == nil:
 			next.Mode = store.LimitShadow
+		case before.Key != old.Key || before.Endpoint != old.Endpoint:
+			next = before.Clone()
+		default:
+			next.Quota, next.Mode = before.Quota, before.Mode
 		}
 		next.Restored = true
 		return &next, nil

@@ -114,6 +114,84 @@ func TestGuardTakesAChangeBackOnce(t *testing.T) {
 	}
 }
 
+// What else is changed meanwhile neither stops the guard nor is lost, and does not wake it again.
+func TestGuardTakesBackTheValueAloneAcrossOtherChanges(t *testing.T) {
+	s := newGuarded(t)
+	s.put(limit(100, 100, time.Hour, watched))
+	bad := limit(1, 1, time.Hour, watched)
+	s.put(bad)
+	bad.Overrides = map[string]store.Override{"vip": {Mode: store.OverrideExempt}}
+	s.put(bad)
+	s.refuse("good", 3, 2)
+	bad.Trial = &store.Quota{Rate: 5, Burst: 5, Period: bad.Period}
+	s.put(bad)
+	s.refuse("better", 3, 2) // three by each of two versions: together they are too many
+	got := s.look()
+	if got.Version != 5 || got.Rate != 100 || got.Burst != 100 || !got.Restored || len(got.Overrides) != 1 || got.Trial == nil {
+		t.Fatalf("got %+v, want the value of version 1 with what came after", got)
+	}
+	s.refuse("more", 30, 200)
+	edited := got.Clone()
+	edited.Overrides, edited.Restored = nil, false
+	if got = s.put(edited); !got.Restored {
+		t.Errorf("got %+v, want the value known as taken back", got)
+	}
+	if again := s.look(); again.Version != 6 || s.takenBack() != 1 {
+		t.Errorf("taken back again: %+v", again)
+	}
+}
+
+// A change that has long held is not taken back because of a new override.
+func TestGuardCountsItsTimeFromTheValue(t *testing.T) {
+	s := newGuarded(t)
+	s.put(limit(100, 100, time.Hour, watched))
+	bad := s.put(limit(1, 1, time.Hour, watched))
+	s.refuse("good", 50, 2)
+	bad.Version, bad.Updated = 3, bad.Updated.Add(2*time.Minute) // an override, two minutes later
+	s.tell(bad)
+	for _, r := range s.replicas {
+		r.options.Now = func() time.Time { return time.Now().Add(2 * time.Minute) }
+	}
+	if got := s.look(); got.Version != 2 {
+		t.Errorf("taken back too late: %+v", got)
+	}
+}
+
+// The keys that an earlier limit of the name refused are none of the new one's.
+func TestGuardOfANameThatIsUsedAgain(t *testing.T) {
+	s := newGuarded(t)
+	s.put(limit(1, 1, time.Hour, watched))
+	s.refuse("old", 30, 2)
+	if _, err := (Operations{Store: s.db}).Delete(t.Context(), Order{Actor: operator, Name: "guarded"}); err != nil {
+		t.Fatal(err)
+	}
+	s.put(limit(100, 100, time.Hour, watched))
+	if got := s.look(); got.Version != 2 || got.Mode != store.LimitEnforce {
+		t.Errorf("got %+v, want the new limit left alone", got)
+	}
+}
+
+// Nobody fills the store with names that he makes up.
+func TestRefusedKeysOfInventedNamesAreNotKept(t *testing.T) {
+	b := &book{replicas: 1}
+	l := newLimiter(t, func(o *Options) { o.Store = b })
+	l.Apply([]store.Limit{
+		limit(1, 1, time.Hour, func(l *store.Limit) { l.Name, l.Endpoint = "failures.client", "failures" }),
+		limit(1, 1, time.Hour, func(l *store.Limit) { l.Name, l.Endpoint, l.Key = "login.username", "login", store.LimitByUsername }),
+		limit(1, 1, time.Hour),
+	})
+	who := &Who{Client: []byte("a"), Username: []byte("a")}
+	for _, e := range []Endpoint{Failures, Login, Introspect} {
+		l.Spend(e, ByName, who, 1)
+		if !l.Spend(e, ByName, who, 1).Refused {
+			t.Fatalf("%v is not refused", e)
+		}
+	}
+	if l.save(t.Context()); len(b.refused) != 1 || b.refused[0].Limit != "introspect.client" {
+		t.Errorf("kept %+v, want the one of introspection", b.refused)
+	}
+}
+
 func TestGuardLeavesFewKeysAndOldRefusalsAlone(t *testing.T) {
 	s := newGuarded(t)
 	s.put(limit(5, 5, time.Hour, watched))

@@ -19,37 +19,78 @@ type Version struct {
 	Value   *store.Limit `json:"value"`  // null: the limit was deleted
 
 	before *store.Limit
+	row    int64 // id in the audit
+	size   int   // bytes of the value
 }
 
 // Before is what the change changed; nil: there was nothing.
 func (v *Version) Before() *store.Limit { return v.before }
 
-// historyPage is how many rows of the audit are read at once.
-const historyPage = 100
+// historyPage is how many rows of the audit are read at once: one may have a megabyte.
+const historyPage = 16
 
-// History is at most so many of the newest changes of a limit, the newest first, also of one that is deleted. The limits of
-// a first start come from no change: they end it as "limit.first".
-func (o Operations) History(ctx context.Context, name string, most int) ([]Version, error) {
-	all := []Version{}
-	err := o.recall(ctx, name, func(v Version) bool {
-		all = append(all, v)
-		return len(all) < most
+// A HistoryQuery selects a page of the changes of a limit.
+type HistoryQuery struct {
+	Limit  string
+	Before int64 // those before the row of this id of the audit: Next of the page before; 0: the newest
+	Most   int   // at most so many changes; required
+	Bytes  int   // at most so many bytes of values, but one change in any case; 0: no bound
+}
+
+// A History is a page of the changes of a limit, the newest first.
+type History struct {
+	Items []Version
+	Next  int64 // Before of the next page; 0: this was the last
+}
+
+// History reads a page of the changes of a limit, also of one that is deleted. The limits of a first start come from no
+// change: they end it as "limit.first".
+func (o Operations) History(ctx context.Context, q HistoryQuery) (History, error) {
+	h := History{Items: []Version{}}
+	var last *Version // read
+	from, size := int64(0), 0
+	if q.Before != 0 {
+		from = q.Before + 1 // with the last of the page before: what it changed may be the first of all
+	}
+	err := o.recallFrom(ctx, q.Limit, from, func(v Version) bool {
+		if v.row == q.Before {
+			last = &v
+			return true
+		}
+		size += v.size
+		if n := len(h.Items); n == q.Most || n > 0 && q.Bytes > 0 && size > q.Bytes {
+			h.Next = last.row
+			return false
+		}
+		last = &v
+		h.Items = append(h.Items, v)
+		return true
 	})
-	if err != nil || len(all) == most {
-		return all, err
+	if err != nil || h.Next != 0 {
+		return h, err
 	}
-	var first *store.Limit
-	if len(all) > 0 {
-		first = all[len(all)-1].before
-	} else if l, err := o.Find(ctx, name); err != nil {
-		return nil, err
-	} else {
-		first = &l
+	first, err := o.first(ctx, q, last)
+	switch {
+	case err != nil || first == nil:
+		return h, err
+	case len(h.Items) == q.Most:
+		h.Next = last.row
+	default:
+		h.Items = append(h.Items, Version{Version: first.Version, At: first.Updated, Action: "limit.first", Value: first})
 	}
-	if first != nil {
-		all = append(all, Version{Version: first.Version, At: first.Updated, Action: "limit.first", Value: first})
+	return h, nil
+}
+
+// first is what the oldest change changed, nil where it created the limit; of a limit that was never changed what it is.
+func (o Operations) first(ctx context.Context, q HistoryQuery, oldest *Version) (*store.Limit, error) {
+	switch {
+	case oldest != nil:
+		return oldest.before, nil
+	case q.Before != 0:
+		return nil, nil // there is no such row
 	}
-	return all, nil
+	l, err := o.Find(ctx, q.Limit)
+	return &l, err
 }
 
 // rollback is the action whose versions are marked as restored.
@@ -115,7 +156,12 @@ func versionOf(l *store.Limit) int64 {
 
 // recall tells of the changes of a limit, the newest first, until told returns false.
 func (o Operations) recall(ctx context.Context, name string, told func(Version) bool) error {
-	query := store.AuditQuery{Object: AuditObject(name), Action: "limit.", Limit: historyPage}
+	return o.recallFrom(ctx, name, 0, told)
+}
+
+// recallFrom is recall of the rows with an id below before; 0: of all.
+func (o Operations) recallFrom(ctx context.Context, name string, before int64, told func(Version) bool) error {
+	query := store.AuditQuery{Object: AuditObject(name), Action: "limit.", Before: before, Limit: historyPage}
 	for {
 		rows, err := o.Store.Audits(ctx, query)
 		if err != nil {
@@ -138,7 +184,7 @@ func (o Operations) recall(ctx context.Context, name string, told func(Version) 
 }
 
 func readVersion(row *store.Audit) (Version, error) {
-	v := Version{At: row.At, Actor: row.Actor, Action: row.Action}
+	v := Version{At: row.At, Actor: row.Actor, Action: row.Action, row: row.ID, size: len(row.After)}
 	for _, part := range []struct {
 		text []byte
 		to   **store.Limit

@@ -16,6 +16,8 @@ const (
 	maxName = 256
 	// keyRoom is the bytes that a key takes at most: a name, a sign and an address.
 	keyRoom = maxName + 64
+	// hashed is what the hash of a name begins with, hiddenBytes how much of one is kept of a name that anybody may have typed.
+	hashed, hiddenBytes = "sha256:", 8
 	// unknownAddress is the key of all whose address is not known.
 	unknownAddress = "unknown"
 	// everyone is the one key of a global limit.
@@ -25,16 +27,20 @@ const (
 )
 
 // appendKey writes the key that who is counted by. False: it is not known, so that the rule does not apply.
-func appendKey(dst []byte, kind string, who *Who) ([]byte, bool) {
-	switch kind {
+func (r *rule) appendKey(dst []byte, who *Who) ([]byte, bool) {
+	write := appendName
+	if r.hidden {
+		write = appendHidden
+	}
+	switch r.limit.Key {
 	case store.LimitByIP:
 		return appendAddress(dst, who.Address), true
 	case store.LimitByClient:
-		return appendName(dst, who.Client)
+		return write(dst, who.Client)
 	case store.LimitByUsername:
-		return appendName(dst, who.Username)
+		return write(dst, who.Username)
 	case store.LimitByClientIP:
-		name, known := appendName(dst, who.Client)
+		name, known := write(dst, who.Client)
 		return appendAddress(append(name, '@'), who.Address), known
 	default:
 		return append(dst, everyone...), true
@@ -57,9 +63,43 @@ func appendAddress(dst []byte, a netip.Addr) []byte {
 func appendName(dst, name []byte) ([]byte, bool) {
 	if len(name) > maxName {
 		digest := sha256.Sum256(name)
-		return hex.AppendEncode(append(dst, "sha256:"...), digest[:]), true
+		return hex.AppendEncode(append(dst, hashed...), digest[:]), true
 	}
 	return append(dst, name...), len(name) > 0
+}
+
+// appendHidden writes a hash of a name that anybody may have typed: it may be a password in the wrong field, and keys are
+// kept in Redis and shown to people.
+func appendHidden(dst, name []byte) ([]byte, bool) {
+	digest := sha256.Sum256(name)
+	return hex.AppendEncode(append(dst, hashed...), digest[:hiddenBytes]), len(name) > 0
+}
+
+// counted is a key of [CanonicalKey] as requests are counted by it. One that names a hash, as statistics do, stays.
+func (r *rule) counted(key string) string {
+	name, address := r.parts(key)
+	if !r.hidden || name == "" || isHidden(name) {
+		return key
+	}
+	text, _ := appendHidden(nil, []byte(name))
+	return string(text) + address
+}
+
+// parts are the name in a key, "" where it has none, and what follows it.
+func (r *rule) parts(key string) (name, rest string) {
+	switch r.limit.Key {
+	case store.LimitByClient, store.LimitByUsername:
+		return key, ""
+	case store.LimitByClientIP:
+		at := max(strings.LastIndexByte(key, '@'), 0)
+		return key[:at], key[at:]
+	default:
+		return "", key
+	}
+}
+
+func isHidden(name string) bool {
+	return len(name) == len(hashed)+2*hiddenBytes && strings.HasPrefix(name, hashed)
 }
 
 // CanonicalKey is the one spelling of a key that an operator wrote: of an address what [Who] is counted by, so that any

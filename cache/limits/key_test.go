@@ -8,6 +8,11 @@ import (
 	"oauth2-server/store"
 )
 
+// keyOf is the key of who under a rule of the kind.
+func keyOf(kind string, who *Who) ([]byte, bool) {
+	return (&rule{limit: store.Limit{Key: kind}}).appendKey(nil, who)
+}
+
 func TestAddressesOfOneSiteAreOneKey(t *testing.T) {
 	f := func(address, want string) {
 		t.Helper()
@@ -15,7 +20,7 @@ func TestAddressesOfOneSiteAreOneKey(t *testing.T) {
 		if address != "" {
 			who.Address = netip.MustParseAddr(address)
 		}
-		got, known := appendKey(nil, store.LimitByIP, &who)
+		got, known := keyOf(store.LimitByIP, &who)
 		if string(got) != want || !known {
 			t.Errorf("%s: got %s, want %s", address, got, want)
 		}
@@ -31,7 +36,7 @@ func TestAddressesOfOneSiteAreOneKey(t *testing.T) {
 func TestKeysAreKnownWithWhatTheyAreMadeOf(t *testing.T) {
 	f := func(kind string, who Who, want string) {
 		t.Helper()
-		if got, known := appendKey(nil, kind, &who); known != (want != "") || known && string(got) != want {
+		if got, known := keyOf(kind, &who); known != (want != "") || known && string(got) != want {
 			t.Errorf("%s of %+v: got %s, %v, want %s", kind, who, got, known, want)
 		}
 	}
@@ -46,8 +51,8 @@ func TestKeysAreKnownWithWhatTheyAreMadeOf(t *testing.T) {
 }
 
 func TestLongNamesAreHashed(t *testing.T) {
-	a, _ := appendKey(nil, store.LimitByClientIP, &Who{Client: []byte(strings.Repeat("x", 1<<16))})
-	b, _ := appendKey(nil, store.LimitByClientIP, &Who{Client: []byte(strings.Repeat("x", 1<<16) + "y")})
+	a, _ := keyOf(store.LimitByClientIP, &Who{Client: []byte(strings.Repeat("x", 1<<16))})
+	b, _ := keyOf(store.LimitByClientIP, &Who{Client: []byte(strings.Repeat("x", 1<<16) + "y")})
 	if len(a) > keyRoom || string(a) == string(b) || !strings.HasPrefix(string(a), "sha256:") {
 		t.Errorf("got %s and %s", a, b)
 	}
@@ -106,7 +111,7 @@ func FuzzCanonicalKey(f *testing.F) {
 			return
 		}
 		address, err := netip.ParseAddr(strings.TrimSuffix(key, "/64"))
-		if counted, _ := appendKey(nil, store.LimitByIP, &Who{Address: address}); err != nil || string(counted) != key {
+		if counted, _ := keyOf(store.LimitByIP, &Who{Address: address}); err != nil || string(counted) != key {
 			t.Errorf("%q is %q, but is counted as %q", text, key, counted)
 		}
 	})

@@ -21,7 +21,7 @@ type Store interface {
 	Ledger
 	Replicas(ctx context.Context) ([]store.Replica, error)
 	SaveLimitMinute(ctx context.Context, minute store.LimitMinute, refused []store.RefusedKey) error
-	NewlyRefused(ctx context.Context, name string, version int64) (int64, error)
+	NewlyRefused(ctx context.Context, name string, since int64) (int64, error)
 }
 
 // Options of a [Limiter].
@@ -91,11 +91,11 @@ func (l *Limiter) apply(limit store.Limit) *rule {
 	if a == nil {
 		a = &account{
 			redisKey: "oauth2:limit:" + limit.Name + ":", redisTrialKey: "oauth2:trial:" + limit.Name + ":",
-			table: newTable(), meters: map[string]*ruleMeters{},
+			newest: newTable(), meters: map[string]*ruleMeters{},
 		}
 		l.accounts[limit.Name] = a
-	} else if a.rule.limit.Key != limit.Key {
-		a.table = newTable() // the keys mean something else now
+	} else if a.rule.limit.Key != limit.Key || a.rule.hidden != store.Invented(limit.Endpoint) {
+		a.newest = newTable() // the keys mean something else now
 	}
 	r := newRule(limit, a)
 	r.meters = a.register(l.options.Metrics, limit.Name, limit.Mode)
@@ -149,7 +149,7 @@ func (l *Limiter) Spend(e Endpoint, s Stage, who *Who, n int64) Verdict {
 	left := 2.0 // more than any share
 	now := l.now()
 	for _, r := range rules {
-		key, known := appendKey(room[:0], r.limit.Key, who)
+		key, known := r.appendKey(room[:0], who)
 		if !known {
 			continue
 		}
@@ -182,7 +182,7 @@ func (r *rule) valueOf(key []byte) *value {
 // spend is one rule's part of Spend: the live value decides, and the trial is asked beside it, except of keys that
 // have a value of their own.
 func (l *Limiter) spend(r *rule, v *value, key []byte, q request) outcome {
-	e := r.account.table.get(key, q.now)
+	e := r.table.get(key, q.now)
 	q.counter = l
 	if r.limit.Mode == store.LimitBlock || v.block {
 		o := outcome{reset: blockRetry, retry: blockRetry}
@@ -215,5 +215,7 @@ func (r *rule) note(e *entry, q *request, o outcome) {
 		return
 	}
 	r.meters[refused].AddInt64(q.n)
-	r.account.refusals.add(r, e, q.now)
+	if !r.hidden { // no guard asks for them
+		r.account.refusals.add(r, e, q.now)
+	}
 }

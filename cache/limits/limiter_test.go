@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -222,12 +223,22 @@ func TestTrialLeavesKeysWithAnOverrideAlone(t *testing.T) {
 	}
 }
 
+func TestCountsStayWhenARuleChanges(t *testing.T) {
+	l := newLimiter(t, withClock(newManual()))
+	l.Apply([]store.Limit{limit(10, 10, time.Hour)})
+	pass(l, app("a"), 20)
+	l.Apply([]store.Limit{limit(11, 10, time.Hour)})
+	if got := pass(l, app("a"), 20); got != 0 {
+		t.Errorf("%d passed after a change that adds no room", got)
+	}
+}
+
 func TestKeysOfAnotherKindAreCountedAnew(t *testing.T) {
 	l := newLimiter(t, withClock(newManual()))
 	l.Apply([]store.Limit{limit(10, 10, time.Hour)})
 	pass(l, app("a"), 20)
 	l.Apply([]store.Limit{limit(10, 10, time.Hour, func(l *store.Limit) { l.Key = store.LimitByClientIP })})
-	if n := l.accounts["introspect.client"].table.size.Load(); n != 0 {
+	if n := l.accounts["introspect.client"].newest.size.Load(); n != 0 {
 		t.Errorf("%d keys are held of a kind that is counted no more", n)
 	}
 }
@@ -313,8 +324,9 @@ func TestMoreThanTheBurstIsRefusedAlways(t *testing.T) {
 func TestPolicyTellsRateAndRemainingBound(t *testing.T) {
 	f := func(rate, burst int64, period time.Duration, want string) {
 		t.Helper()
-		if got := newPolicy("r", store.Quota{Rate: rate, Burst: burst, Period: store.Period(period)}).Header; got != want {
-			t.Errorf("%d/%v burst %d: got %s, want %s", rate, period, burst, got, want)
+		p := newPolicy("r", store.Quota{Rate: rate, Burst: burst, Period: store.Period(period)})
+		if p.Header != want || !strings.Contains(want, fmt.Sprintf(";q=%d;", p.Limit)) {
+			t.Errorf("%d/%v burst %d: got %s and %d, want %s", rate, period, burst, p.Header, p.Limit, want)
 		}
 	}
 	f(500, 500, time.Second, `"r";q=500;w=1`)
@@ -356,7 +368,7 @@ func TestTableIsBoundedAndKeepsTheRefused(t *testing.T) {
 	for i := range 100_000 {
 		l.Spend(Introspect, ByName, app(fmt.Sprint("idle ", i)), 1)
 	}
-	table := l.accounts["introspect.client"].table
+	table := l.accounts["introspect.client"].newest
 	if n := table.size.Load(); n > tableShards*shardKeys || n < tableShards*shardKeys/2 {
 		t.Errorf("%d keys are held", n)
 	}
@@ -365,6 +377,62 @@ func TestTableIsBoundedAndKeepsTheRefused(t *testing.T) {
 			t.Fatalf("refused key %d is free again", i)
 		}
 	}
+}
+
+// Who has nearly spent his budget does not get it back by making up keys until his own is forgotten.
+func TestKeysWithTheMostSpentAreKept(t *testing.T) {
+	s := &shard{keys: map[string]*entry{}}
+	q := newQuota(store.Quota{Rate: 10, Burst: 10, Period: store.Period(15 * time.Minute)})
+	add := func(name string, level float64, used int64) {
+		e := &entry{key: name}
+		e.used.Store(used)
+		if level > 0 {
+			e.live.local, e.live.part = bucket{level, 1}, q
+		}
+		s.keys[name] = e
+	}
+	add("victim", 9, 1) // the longest idle
+	for i := range 50 {
+		add(fmt.Sprint(i), float64(i%3), int64(100+i))
+	}
+	for range 50 {
+		s.evict(1000)
+	}
+	if s.keys["victim"] == nil {
+		t.Error("a bucket that was nearly full was forgotten before those that were nearly empty")
+	}
+	leaked := int64(time.Hour / time.Microsecond)
+	add("young", 5, leaked)
+	s.keys["young"].live.local.at = leaked
+	if s.evict(leaked); s.keys["young"] == nil {
+		t.Error("what has leaked meanwhile counts as spent")
+	}
+}
+
+// The race detector watches.
+func TestRulesMayChangeUnderRequests(t *testing.T) {
+	l := newLimiter(t)
+	kinds := []string{store.LimitByClient, store.LimitByClientIP}
+	l.Apply([]store.Limit{limit(10, 10, time.Second)})
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					pass(l, app("a"), 10)
+				}
+			}
+		})
+	}
+	for i := range 500 {
+		l.Apply([]store.Limit{limit(10, 10, time.Second, func(l *store.Limit) { l.Key = kinds[i%2] })})
+	}
+	close(stop)
+	all.Wait()
 }
 
 func TestWhenAllKeysAreRefusedTheOldestGoes(t *testing.T) {

@@ -76,5 +76,6 @@ type Verdict struct {
 type Policy struct {
 	Name   string
 	Quota  store.Quota // of the key: its override, else the rule's
+	Limit  int64       // permits per window, the q of Header; what remains is never above it
 	Header string      // the value of RateLimit-Policy
 }

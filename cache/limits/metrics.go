@@ -81,7 +81,7 @@ func newMeters(series *metrics.Set, l *Limiter) *meters {
 		defer l.mu.Unlock()
 		n := int64(0)
 		for _, a := range l.accounts {
-			n += a.table.size.Load()
+			n += a.newest.size.Load()
 		}
 		return float64(n)
 	})

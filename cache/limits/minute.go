@@ -144,7 +144,7 @@ func (l *Limiter) closeMinute() {
 	l.nameKeys()
 	l.open = false
 	for _, a := range l.accounts {
-		a.table.each(func(e *entry) {
+		a.newest.each(func(e *entry) {
 			e.minuteAllowed.Store(0)
 			e.minuteRefused.Store(0)
 		})
@@ -159,7 +159,7 @@ func (l *Limiter) nameKeys() {
 	current := &l.minutes[len(l.minutes)-1]
 	for name, counts := range current.Rules {
 		if a := l.accounts[name]; a != nil {
-			counts.Top = a.table.busiest(namedKeys)
+			counts.Top = a.newest.busiest(namedKeys)
 			current.Rules[name] = counts
 		}
 	}

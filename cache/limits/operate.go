@@ -313,6 +313,7 @@ func overridden(l *store.Limit, text string) (string, error) {
 func same(a, b store.Limit) bool {
 	for _, l := range []*store.Limit{&a, &b} {
 		l.Version, l.Created, l.Updated, l.Restored = 0, time.Time{}, time.Time{}, false
+		l.Since, l.SinceAt = 0, time.Time{}
 		if len(l.Overrides) == 0 {
 			l.Overrides = nil
 		}

@@ -281,7 +281,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	missing(d.SetTrial(t.Context(), order("x", 0), quota(1, 1)))
 	missing(d.Rollback(t.Context(), order("x", 0), 0))
 	missing(d.Rollback(t.Context(), order("x", 0), 1))
-	_, err := d.History(t.Context(), "x", 10)
+	_, err := d.history("x", 10)
 	missing(limits.Change{}, err)
 	d.made("client")
 	missing(d.DropTrial(t.Context(), order("x", 0)))

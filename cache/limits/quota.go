@@ -49,10 +49,10 @@ func (q quota) take(b bucket, now int64, want, least, give int64) (after bucket,
 }
 
 // share is the part of one of so many replicas that count apart: together they hold the limit, but that
-// each has at least one permit, and room for what is asked at once, n.
-func (q quota) share(live, n int64) quota {
+// each has at least one permit. What asks for more at once than the part is above the limit, however many replicas it asks.
+func (q quota) share(live int64) quota {
 	q.rate /= float64(live)
-	q.burst = max(q.burst/float64(live), min(float64(n), q.burst))
+	q.burst = max(q.burst/float64(live), 1)
 	return q
 }
 
@@ -99,6 +99,6 @@ func (q quota) remaining(level float64) int64 { return int64(max(math.Floor(q.bu
 func newPolicy(name string, q store.Quota) Policy {
 	exact := newQuota(q)
 	window := math.Ceil(exact.leak(exact.burst).Seconds())
-	allowed := math.Floor(exact.perSecond()*window + 1e-9)
-	return Policy{Name: name, Quota: q, Header: fmt.Sprintf("%q;q=%.0f;w=%.0f", name, max(allowed, exact.burst), window)}
+	allowed := max(int64(math.Floor(exact.perSecond()*window+1e-9)), q.Burst)
+	return Policy{Name: name, Quota: q, Limit: allowed, Header: fmt.Sprintf("%q;q=%d;w=%.0f", name, allowed, window)}
 }

@@ -30,9 +30,11 @@ func newValue(name string, q store.Quota) *value {
 type rule struct {
 	limit     store.Limit
 	enforced  bool
+	hidden    bool // names of keys are known as hashes only: store.Invented
 	own       *value
-	trial     *value // nil: none
-	overrides map[string]*value
+	trial     *value            // nil: none
+	overrides map[string]*value // by key, as requests are counted by it
+	table     *table
 	meters    *ruleMeters // of its mode
 	account   *account
 }
@@ -41,7 +43,7 @@ type rule struct {
 type account struct {
 	redisKey      string // what its keys in Redis begin with
 	redisTrialKey string
-	table         *table
+	newest        *table                 // of the newest rule; under the limiter's lock
 	meters        map[string]*ruleMeters // by mode
 	sampled       [numDecisions]uint64   // what of it is in the minutes; of the sampler alone
 	refusals      refusals
@@ -50,7 +52,10 @@ type account struct {
 
 // newRule makes the next rule of an account. Values that are the same stay the same, with the leases of their keys.
 func newRule(l store.Limit, a *account) *rule {
-	r := &rule{limit: l, account: a, enforced: l.Mode == store.LimitEnforce || l.Mode == store.LimitBlock}
+	r := &rule{
+		limit: l, account: a, table: a.newest, hidden: store.Invented(l.Endpoint),
+		enforced: l.Mode == store.LimitEnforce || l.Mode == store.LimitBlock,
+	}
 	old := a.rule
 	if old == nil {
 		old = &rule{own: new(value)}
@@ -63,6 +68,7 @@ func newRule(l store.Limit, a *account) *rule {
 		r.overrides = make(map[string]*value, len(l.Overrides))
 	}
 	for key, o := range l.Overrides {
+		key = r.counted(key)
 		if o.Quota != nil {
 			r.overrides[key] = old.overrides[key].next(l.Name, *o.Quota)
 			continue

@@ -79,6 +79,7 @@ type StatsQuery struct {
 	Resolution int64         // seconds per point, 1 to 3600; 0: 1
 	Last       time.Duration // how far back, up to MaxStats; 0: all of it
 	Now        time.Time     // required
+	Names      Names         // nil: names that are counted as hashes are told as such
 }
 
 // ReadStats reads and adds up what the replicas counted. A replica that counted nothing in a minute may leave it out.
@@ -102,6 +103,9 @@ func ReadStats(ctx context.Context, book Book, q StatsQuery) (Stats, error) {
 		}
 	}
 	s := w.stats(q.Limit)
+	if err := q.Names.reveal(ctx, s.Busiest, s.Refused); err != nil {
+		return Stats{}, fmt.Errorf("find the names of the busiest keys: %w", err)
+	}
 	s.Replicas = heard(replicas, minutes)
 	return s, nil
 }

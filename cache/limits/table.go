@@ -11,7 +11,7 @@ const (
 	tableShards = 64
 	// shardKeys bounds the keys of a shard: 32,768 of a rule.
 	shardKeys = 512
-	// evictSample is how many keys that are not refused are compared to find an idle one.
+	// evictSample is how many keys that are not refused are compared to find one that is missed least.
 	evictSample = 8
 )
 
@@ -82,17 +82,24 @@ func (t *table) add(s *shard, key string, now int64) *entry {
 	return e
 }
 
-// evict forgets a key: the one longest idle of a few that are not refused, as the map has them in random order. One
+// evict forgets a key of a few, as the map has them in random order: that of which the least is spent, else the one longest idle. What
+// is counted here alone begins anew with it: nobody gets his own budget back by making up other keys. One
 // that is refused goes only where all are: without Redis it would be free again.
 func (s *shard) evict(now int64) {
 	var idle, refused *entry
-	seen := 0
+	least, seen := 0.0, 0
 	for _, e := range s.keys {
 		if e.refused.Load() > now {
 			refused = older(refused, e)
 			continue
 		}
-		idle = older(idle, e)
+		full := e.live.fullness(now)
+		switch {
+		case idle == nil || full < least:
+			idle, least = e, full
+		case full == least:
+			idle = older(idle, e)
+		}
 		if seen++; seen == evictSample {
 			break
 		}

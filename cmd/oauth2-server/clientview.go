@@ -118,7 +118,7 @@ func switchClient(ctx context.Context, j *job, id string, disabled bool) error {
 }
 
 func deleteClient(ctx context.Context, j *job, args []string) error {
-	if err := j.db.DeleteClient(ctx, j.actor, args[0]); err != nil {
+	if err := j.db.DeleteClient(ctx, j.actor, args[0], nil); err != nil {
 		return about(args[0], err)
 	}
 	return j.showCut(ctx, args[0], "deleted")

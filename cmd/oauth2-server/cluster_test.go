@@ -64,7 +64,7 @@ func (b *logBuffer) String() string {
 
 const (
 	testSecret       = "a-secret-of-the-tests-with-more-than-32-bytes"
-	testSeedPassword = "the first operator's password"
+	testSeedPassword = "nine otters juggle wet marbles"
 )
 
 // testEnv is what every server needs, beside its database.

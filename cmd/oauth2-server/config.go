@@ -39,7 +39,7 @@ type Config struct {
 	AccessTTL     time.Duration `env:"OAUTH2_ACCESS_TOKEN_TTL" envDefault:"1h" doc:"life of access tokens, 1s to 24h, for clients that have none of their own"`
 	StalenessMax  time.Duration `env:"OAUTH2_STALENESS_MAX" envDefault:"30s" doc:"how long a replica that cannot reach the database answers from what it holds; 0: not at all"`
 	CacheMiB      int           `env:"OAUTH2_CACHE_MIB" envDefault:"256" doc:"bound of the token cache in process memory, in MiB; 0: none"`
-	AdminHost     string        `env:"OAUTH2_ADMIN_HOST" envDefault:"127.0.0.1" doc:"address of the listener for operators"`
+	AdminHost     string        `env:"OAUTH2_ADMIN_HOST" envDefault:"127.0.0.1" doc:"address of the listener for operators; other than loopback it wants TLS (OAUTH2_TLS_CERT_FILE) or a proxy in OAUTH2_TRUSTED_PROXIES that speaks it"`
 	AdminPort     int           `env:"OAUTH2_ADMIN_PORT" envDefault:"8081" doc:"port of the listener for operators; 0 takes a free one"`
 	AdminClients  []string      `env:"OAUTH2_ADMIN_CLIENT_IDS" doc:"clients, separated by commas, whose tokens with the scope admin may use the listener for operators; unset: none"`
 	SessionKey    Secret        `env:"OAUTH2_SESSION_KEY" doc:"seals sessions; 32 bytes or more, the same on every replica; \"new,old\" while it is changed; unset with SQLite: derived from what seals the key ring"`
@@ -50,7 +50,7 @@ type Config struct {
 	Proxies       []string      `env:"OAUTH2_TRUSTED_PROXIES" doc:"addresses or networks (10.0.0.0/8), separated by commas, of the proxies in front of the server"`
 	PublishAhead  time.Duration `env:"OAUTH2_KEY_PUBLISH_AHEAD" envDefault:"1h" doc:"how long the next signing key is published before it may sign; no shorter than others cache the JWKS (5m)"`
 	Origins       []string      `env:"OAUTH2_ALLOWED_ORIGINS" doc:"web origins, separated by commas, that may read the token and revocation endpoints, beside each client's own"`
-	TLSCert       string        `env:"OAUTH2_TLS_CERT_FILE" doc:"certificate chain in PEM; with it and the key the public listener speaks TLS"`
+	TLSCert       string        `env:"OAUTH2_TLS_CERT_FILE" doc:"certificate chain in PEM; with it and the key both listeners, the public one and the one for operators, speak TLS"`
 	TLSKey        string        `env:"OAUTH2_TLS_KEY_FILE" doc:"private key in PEM"`
 	MaxConns      int           `env:"OAUTH2_SERVER_MAX_CONNECTIONS" envDefault:"10000" doc:"connections open at once; those above are answered 503"`
 	ShutdownDelay time.Duration `env:"OAUTH2_SHUTDOWN_DELAY" envDefault:"0s" doc:"time between SIGTERM, when /ready turns 503, and the end of the listener, for balancers to notice"`

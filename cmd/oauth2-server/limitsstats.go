@@ -73,7 +73,7 @@ func (w *limitWatch) show(ctx context.Context) error {
 	if w.resolution == 0 && !w.json {
 		resolution = max(int64(w.last/time.Second)/sparkColumns, 1)
 	}
-	s, err := limits.ReadStats(ctx, w.db, limits.StatsQuery{Limit: w.name, Resolution: resolution, Last: w.last, Now: time.Now()})
+	s, err := limits.ReadStats(ctx, w.db, limits.StatsQuery{Limit: w.name, Resolution: resolution, Last: w.last, Now: time.Now(), Names: limits.NamesOf(w.db)})
 	if err != nil {
 		return err
 	}

@@ -176,11 +176,11 @@ func newLimitsHistory(environ []string) *cobra.Command {
 	command := &cobra.Command{Use: "history NAME", Short: "Who changed a limit, when, from what to what; the newest first", Args: limitArgs(1)}
 	command.Flags().IntVar(&most, "limit", 20, "show at most so many changes")
 	command.RunE = withStore(environ, func(ctx context.Context, j *job, args []string) error {
-		all, err := j.limits().History(ctx, args[0], max(most, 1))
+		page, err := j.limits().History(ctx, limits.HistoryQuery{Limit: args[0], Most: max(most, 1)})
 		if err != nil {
 			return err
 		}
-		return j.show(all, func() string { return historyText(args[0], all) })
+		return j.show(page.Items, func() string { return historyText(args[0], page.Items) })
 	})
 	return command
 }

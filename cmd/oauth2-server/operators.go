@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"oauth2-server/admin"
 	"oauth2-server/hotpath/login"
@@ -10,7 +12,7 @@ import (
 )
 
 // newAdmin builds the listener for operators of the parts that they look at and work with.
-func newAdmin(r *running, log *slog.Logger) (*admin.Server, error) {
+func newAdmin(r *running, secure *tls.Config, log *slog.Logger) (*admin.Server, error) {
 	c := r.config
 	sessions, err := c.sessions()
 	if err != nil {
@@ -19,7 +21,7 @@ func newAdmin(r *running, log *slog.Logger) (*admin.Server, error) {
 	return admin.New(admin.Options{
 		DB: r.db, Tier: r.tier, Ring: r.ring, Rules: r.rules, Sessions: sessions,
 		Door:    &login.Door{Users: r.db, Limits: r.limiter, Hasher: login.NewHasher(), Role: store.RoleAdmin},
-		Clients: c.AdminClients, Trusted: c.trusted, Metrics: r.metrics, Log: log,
+		Clients: c.AdminClients, Trusted: c.trusted, TLS: secure, Metrics: r.metrics, Log: log,
 		Secrets: c.secrets, Alg: r.alg, PublishAhead: c.PublishAhead,
 		Version: version(), Settings: c.adminSettings,
 	})
@@ -36,6 +38,14 @@ func (c *Config) sessions() (*login.Sessions, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return sessions, nil
+}
+
+// adminInClear reports whether passwords of operators may cross a network in clear: from elsewhere, without TLS here and
+// without a proxy that is known to be in front.
+func (c *Config) adminInClear() bool {
+	host, err := netip.ParseAddr(c.AdminHost)
+	local := c.AdminHost == "localhost" || err == nil && host.IsLoopback()
+	return !local && c.TLSCert == "" && len(c.trusted) == 0
 }
 
 // adminSettings is settings as the listener for operators shows them.

@@ -116,7 +116,7 @@ func run(ctx context.Context, c *Config, h hooks) error {
 		config: c, issuer: issuer, db: db, tier: tier, limiter: limiter, ring: ring, rules: rules, metrics: set, alg: alg,
 		replica: replica, public: server,
 	}
-	if r.admin, err = newAdmin(r, h.log); err != nil {
+	if r.admin, err = newAdmin(r, tlsConfig, h.log); err != nil {
 		return err
 	}
 	return operate(ctx, h, r, at)
@@ -308,6 +308,9 @@ func announce(r *running, log *slog.Logger, at *listeners) {
 		"version", version(), "database", kind, "redis", c.RedisURL != "")
 	for _, name := range c.unknown {
 		log.Warn("variable is not known and has no effect", "name", name)
+	}
+	if c.adminInClear() {
+		log.Warn("OAUTH2_ADMIN_HOST lets operators in from other machines in clear: set OAUTH2_TLS_CERT_FILE, or name the proxy in OAUTH2_TRUSTED_PROXIES", "address", at.admin.Addr().String())
 	}
 	if host, err := netip.ParseAddr(c.Host); c.PublicBaseURL == "" && (c.postgres() || err == nil && !host.IsLoopback()) {
 		log.Warn("OAUTH2_SERVER_PUBLIC_BASE_URL is not set: replicas on other addresses refuse this one's JWTs, whose issuer is "+r.issuer, "issuer", r.issuer)

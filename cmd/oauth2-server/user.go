@@ -99,8 +99,10 @@ func newUserSetPassword(environ []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "set-password USER",
 		Short: "Give a user a new password; the sessions end and the tokens are revoked",
-		Long:  "Give a user a new password; the sessions end and the tokens are revoked. This is the way back in when a password is lost.",
-		Args:  oneUser,
+		Long: "Give a user a new password; the sessions end and the tokens are revoked. This is the way back in when a password is lost.\n\n" +
+			"Who was locked out by too many attempts stays so until the limit has room again, or is exempted from it: " +
+			"oauth2-server limits override login.username NAME --exempt",
+		Args: oneUser,
 	}
 	command.RunE = withStore(environ, func(ctx context.Context, j *job, args []string) error {
 		chosen, err := readPassword(password, j.in, command.ErrOrStderr())

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	testPassword  = "correct horse battery staple"
+	testPassword  = "purple lantern ferries oblique mustard"
 	otherPassword = "staple battery horse correct"
 )
 
@@ -183,4 +183,9 @@ func TestUserCommandsPrintNoPassword(t *testing.T) {
 			t.Errorf("only %d bytes were printed: the test looks at nothing", c.printed.Len())
 		}
 	})
+}
+
+// TestSetPasswordTellsOfTheLimit: a new password alone lets nobody in who is locked out.
+func TestSetPasswordTellsOfTheLimit(t *testing.T) {
+	want(t, newConsole(t).must("user", "set-password", "--help"), "oauth2-server limits override login.username NAME --exempt")
 }

@@ -1,8 +1,8 @@
 // Package login is the steps of a person who signs in: password, limits, session. It knows no HTTP library: each
 // listener adapts it.
 //
-//	Attempt ─► Door.SignIn: address and user name spend their limits ─► the user ─► Hasher.Verify ─► store.User
-//	        ─► NewSession ─► Sessions.Seal ─► a cookie                      nobody: a decoy, the same work
+//	Attempt ─► Door.SignIn: a turn at the Hasher ─► address and user name spend their limits ─► the user ─► his hash is
+//	        ─► store.User ─► NewSession ─► Sessions.Seal ─► a cookie      compared; nobody: a decoy, the same work
 //	a cookie ─► Sessions.Open ─► the user ─► Session.Valid
 //	Seed: the first operator, at start
 package login

@@ -51,6 +51,12 @@ type Attempt struct {
 // SignIn finds the user whose name and password these are. [ErrWrong], [ErrRole], [*TooMany], [store.ErrUnavailable]. An
 // unknown user costs the same work as a wrong password.
 func (d *Door) SignIn(ctx context.Context, a Attempt) (store.User, error) {
+	// The turn comes before the permits: an attempt that nobody could check, because others fill the queue, costs none of
+	// the person's budget.
+	if err := d.Hasher.enter(ctx); err != nil {
+		return store.User{}, fmt.Errorf("check password: %w", err)
+	}
+	defer d.Hasher.leave()
 	name := store.FoldUsername(a.Username)
 	if err := d.spend(name, a.Address); err != nil {
 		return store.User{}, err
@@ -59,7 +65,7 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (store.User, error) {
 	if err != nil {
 		return store.User{}, fmt.Errorf("find user: %w", err)
 	}
-	same, err := d.Hasher.Verify(ctx, kept, a.Password)
+	same, err := d.Hasher.verify(kept, a.Password)
 	switch {
 	case err != nil:
 		return store.User{}, fmt.Errorf("check password: %w", err)

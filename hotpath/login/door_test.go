@@ -160,6 +160,45 @@ func TestSignInSpendsLimitsFirst(t *testing.T) {
 	f("login anna", 2)
 }
 
+// Who fills the queue of passwords spends nobody's budget: the right person gets in when there is room again.
+func TestSignInSpendsNothingWhileBusy(t *testing.T) {
+	door, limiter, finder, _ := house(t)
+	for range cap(door.Hasher.inside) {
+		door.Hasher.inside <- struct{}{}
+	}
+	if _, err := door.SignIn(t.Context(), attempt("anna", goodPassword)); !errors.Is(err, ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	if limiter.spent != nil || finder.asked != nil {
+		t.Errorf("spent %v, asked for %v, want nothing", limiter.spent, finder.asked)
+	}
+	for range cap(door.Hasher.inside) {
+		<-door.Hasher.inside
+	}
+	if _, err := door.SignIn(t.Context(), attempt("anna", goodPassword)); err != nil {
+		t.Error(err)
+	}
+}
+
+// However an attempt ends, its turn does.
+func TestSignInGivesItsTurnBack(t *testing.T) {
+	door, limiter, finder, _ := house(t)
+	limiter.refuse = "login ben"
+	find := finder.find
+	finder.find = func(name string) (store.User, error) {
+		if name == "dora" {
+			return store.User{}, store.ErrUnavailable
+		}
+		return find(name)
+	}
+	for _, name := range []string{"anna", "ben", "carl", "dora", "nobody", "a b"} {
+		_, _ = door.SignIn(t.Context(), attempt(name, goodPassword))
+		if len(door.Hasher.inside) != 0 || len(door.Hasher.working) != 0 {
+			t.Fatalf("%s: %d inside, %d working, want none", name, len(door.Hasher.inside), len(door.Hasher.working))
+		}
+	}
+}
+
 // A name that nobody can have reaches neither the store, which could not read it, nor the limiter's memory.
 func TestSignInKeepsGarbageOut(t *testing.T) {
 	door, limiter, finder, _ := house(t)

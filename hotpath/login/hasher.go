@@ -37,30 +37,34 @@ func newHasher(atOnce int, derive derivation) *Hasher {
 
 // Hash is what is kept of a password: its argon2id with a salt of its own, in the PHC string format. [ErrBusy].
 func (h *Hasher) Hash(ctx context.Context, text string) (string, error) {
-	made := newHash()
-	err := h.work(ctx, func() { made.sum = made.sumOf(text, h.derive) })
-	if err != nil {
+	if err := h.enter(ctx); err != nil {
 		return "", err
 	}
+	defer h.leave()
+	made := newHash()
+	made.sum = made.sumOf(text, h.derive)
 	return made.String(), nil
 }
 
 // Verify reports whether kept is of the password text. [ErrBusy]; another error: kept is damaged.
 func (h *Hasher) Verify(ctx context.Context, kept, text string) (bool, error) {
-	is, err := parseHash(kept)
-	if err != nil {
+	if err := h.enter(ctx); err != nil {
 		return false, err
 	}
-	same := false
-	err = h.work(ctx, func() { same = is.matches(text, h.derive) })
-	return same, err
+	defer h.leave()
+	return h.verify(kept, text)
 }
 
-// work does it when it is its turn, unless too many wait already or that takes too long.
-func (h *Hasher) work(ctx context.Context, do func()) error {
+// verify is Verify for who has entered.
+func (h *Hasher) verify(kept, text string) (bool, error) {
+	is, err := parseHash(kept)
+	return err == nil && is.matches(text, h.derive), err
+}
+
+// enter returns nil when it is the caller's turn to work, until leave. [ErrBusy]: too many wait already, or it took too long.
+func (h *Hasher) enter(ctx context.Context) error {
 	select {
 	case h.inside <- struct{}{}:
-		defer func() { <-h.inside }()
 	default:
 		return ErrBusy
 	}
@@ -68,10 +72,14 @@ func (h *Hasher) work(ctx context.Context, do func()) error {
 	defer cancel()
 	select {
 	case h.working <- struct{}{}:
-		defer func() { <-h.working }()
+		return nil
 	case <-ctx.Done():
+		<-h.inside
 		return ErrBusy
 	}
-	do()
-	return nil
+}
+
+func (h *Hasher) leave() {
+	<-h.working
+	<-h.inside
 }

@@ -87,7 +87,7 @@ func cheap() (*Hasher, *meter) {
 	return newHasher(8, m.derive), m
 }
 
-const goodPassword = "correct horse battery staple"
+const goodPassword = "purple lantern ferries oblique mustard"
 
 var testActor = store.Actor{Kind: "test", ID: "test"}
 

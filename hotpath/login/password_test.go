@@ -28,12 +28,14 @@ func TestCheckPasswordRefuses(t *testing.T) {
 	for _, known := range []string{
 		"changemechangeme", "ChangeMe1234", "password1234", "PASSWORD1234", "P@ssw0rd1234", "Passw0rd!Passw0rd!", "administrator", "admin-admin-admin",
 		"Administrator1!", "letmeinletmein", "welcome123456", "oauth2-server", "OAuth2Server2026", "qwertyuiop123", "MySecretPassword", "please-change-me",
-		"adminpassword", "root1234root1234", "test-test-test", "correct1password",
+		"adminpassword", "root1234root1234", "test-test-test", "correct1password", "correcthorsebatterystaple", "correct horse battery staple",
+		"Summer2026!!!", "W-i-n-t-e-r-2026", "CHANGE_ME_IN_PROD", "replace-this-value", "your-password-here", "p.a.s.s.w.o.r.d.1.2.3", "insert your value here",
 	} {
 		f(known)
 	}
 	for _, pattern := range []string{
 		"aaaaaaaaaaaa", "aaaaaaaaaaaaaaaaaaaaaaab", "123456789012", "012345678901234567890", "abcdefghijklmnop", "zyxwvutsrqponm", "abcabcabcabc",
+		"1q2w3e4r5t6y", "q1w2e3r4t5y6", "1qaz2wsx3edc", "!QAZ2wsx#EDC", "qazwsxedcrfv", "1qaz2wsx3edc4rfv", "zaq12wsxcde3", "!@#$%^&*()_+", "poiuytrewqlkj",
 		"abc123abc123abc123", "112233445566", "xk7vxk7vxk7vxk7v", "            ", "............1",
 	} {
 		f(pattern)
@@ -48,7 +50,9 @@ func TestCheckPasswordAccepts(t *testing.T) {
 		}
 	}
 	f(goodPassword)
-	f("the first operator's password")
+	f("nobody signs in here")
+	f("nobody signs in to a stack")
+	f("our first operator's dog sings")
 	f("83749182374918")
 	f("grüße aus köln")
 	f("パスワードは秘密のまま保つこと")

@@ -48,12 +48,17 @@ func (db *DB) UpdateClient(ctx context.Context, actor store.Actor, id string, ch
 }
 
 // DeleteClient deletes the client and cuts it off, so that a later client of
-// this id does not inherit its tokens. ErrNotFound.
-func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string) error {
+// this id does not inherit its tokens. check, unless nil, may refuse while the row is locked; its error is returned as it is. ErrNotFound.
+func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string, check func(*store.Client) error) error {
 	_, err := db.mutate(ctx, queryClient, func(tx *transaction) (story, error) {
 		old, err := tx.lockClient(id)
 		if err != nil {
 			return story{}, err
+		}
+		if check != nil {
+			if err := pass(check, &old); err != nil {
+				return story{}, err
+			}
 		}
 		_, err = tx.conn.Exec(tx.ctx, "delete from clients where id = $1", id)
 		return clientStory(store.Deleted(id, actor), actor, "client.delete", &old, nil), err

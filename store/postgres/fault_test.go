@@ -69,7 +69,7 @@ func calls(db *DB, f *follower) map[string]func(ctx context.Context) error {
 			_, err := db.UpdateClient(ctx, tester, "web", func(*store.Client) error { return nil })
 			return err
 		},
-		"DeleteClient": func(ctx context.Context) error { return db.DeleteClient(ctx, tester, "web") },
+		"DeleteClient": func(ctx context.Context) error { return db.DeleteClient(ctx, tester, "web", nil) },
 		"Client":       func(ctx context.Context) error { _, err := db.Client(ctx, "web"); return err },
 		"Clients":      func(ctx context.Context) error { _, err := db.Clients(ctx); return err },
 		"ChangeKeys": func(ctx context.Context) error {

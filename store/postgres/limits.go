@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +33,11 @@ func (db *DB) ChangeLimit(ctx context.Context, actor store.Actor, action, name s
 			result = *before
 			_, err = tx.conn.Exec(tx.ctx, "delete from limits where name = $1", name)
 		default:
-			result = after.Next(before, tx.now)
+			var last int64
+			if last, err = tx.lastVersion(before, name); err != nil {
+				return story{}, err
+			}
+			result = after.Next(before, last, tx.now)
 			result.Name = name
 			after = &result
 			_, err = tx.conn.Exec(tx.ctx, sqlPutLimit, name, result.Mode, result.Version, result.Updated, result)
@@ -47,6 +52,22 @@ func (db *DB) ChangeLimit(ctx context.Context, actor store.Actor, action, name s
 	return result, nil
 }
 
+// lastVersion is the one that the last limit of the name had when it was deleted, 0 when there was none.
+func (tx *transaction) lastVersion(now *store.Limit, name string) (int64, error) {
+	if now != nil {
+		return now.Version, nil
+	}
+	var before, after []byte
+	err := tx.conn.QueryRow(tx.ctx, "select before, after from audit where object = $1 order by id desc limit 1", "limit "+name).Scan(&before, &after)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return store.LastVersion(before, after)
+}
+
 // Limits lists the limits by name.
 func (db *DB) Limits(ctx context.Context) ([]store.Limit, error) {
 	return bodies[store.Limit](ctx, db, `select body from limits order by name collate "C"`)
@@ -56,9 +77,15 @@ const (
 	sqlPutMinute = `insert into limit_minutes (minute, replica, body) values ($1, $2, $3)
 		on conflict (minute, replica) do update set body = excluded.body`
 
-	// A key that goes on being refused is remembered on; that it is is written once an hour.
-	sqlPutRefused = `insert into limit_refused (name, hash, version, at)
-		select name, hash, version, clock_timestamp() from unnest($1::text[], $2::uuid[], $3::bigint[]) as r (name, hash, version)
+	// A key that goes on being refused is remembered on; that it is is written once an hour. A name that has all its
+	// keys gets no new ones: finding the last of them is one walk of an index, some 10 ms, once per name and save. All
+	// replicas together may go beyond by one save each.
+	sqlPutRefused = `with r as (select * from unnest($1::text[], $2::uuid[], $3::bigint[]) as r (name, hash, version)),
+		full_names as materialized (select name from (select distinct name from r) as n
+			where exists (select 1 from limit_refused as l where l.name = n.name offset $4 - 1))
+		insert into limit_refused (name, hash, version, at)
+		select name, hash, version, clock_timestamp() from r where name not in (select name from full_names)
+			or exists (select 1 from limit_refused as l where l.name = r.name and l.hash = r.hash) order by name, hash
 		on conflict (name, hash) do update set at = excluded.at where limit_refused.at < excluded.at - interval '1 hour'`
 )
 
@@ -94,7 +121,7 @@ func queueRefused(batch *pgx.Batch, refused []store.RefusedKey) {
 	for i, key := range refused {
 		names[i], hashes[i], versions[i] = key.Limit, key.Hash, key.Version
 	}
-	batch.Queue(sqlPutRefused, names, hashes, versions)
+	batch.Queue(sqlPutRefused, names, hashes, versions, int64(store.MaxRefusedKeys))
 }
 
 // LimitMinutes lists what all replicas counted since the minute, in order of time.
@@ -102,10 +129,10 @@ func (db *DB) LimitMinutes(ctx context.Context, since int64) ([]store.LimitMinut
 	return bodies[store.LimitMinute](ctx, db, "select body from limit_minutes where minute >= $1 order by minute, replica", since)
 }
 
-// NewlyRefused is how many keys the version of the limit was the first to refuse.
-func (db *DB) NewlyRefused(ctx context.Context, name string, version int64) (n int64, err error) {
+// NewlyRefused is how many keys the limit refused since the version, and never before it.
+func (db *DB) NewlyRefused(ctx context.Context, name string, since int64) (n int64, err error) {
 	err = db.use(ctx, db.read, queryExplain, func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "select count(*) from limit_refused where name = $1 and version = $2", name, version).Scan(&n)
+		return conn.QueryRow(ctx, "select count(*) from limit_refused where name = $1 and version >= $2", name, since).Scan(&n)
 	})
 	return n, err
 }

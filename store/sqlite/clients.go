@@ -71,12 +71,18 @@ func (m *mutation) putClient(text string, client *store.Client) error {
 	return err
 }
 
-// DeleteClient deletes the client and cuts it off.
-func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string) error {
+// DeleteClient deletes the client and cuts it off, unless check refuses.
+func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string, check func(*store.Client) error) error {
+	var refused error
 	err := db.write(ctx, "client", func(m *mutation) error {
 		var old store.Client
 		if err := m.body(&old, clientSQL, id); err != nil {
 			return err
+		}
+		if check != nil {
+			if refused = check(&old); refused != nil {
+				return refused
+			}
 		}
 		if _, err := m.exec("delete from clients where id = ?", id); err != nil {
 			return err
@@ -87,7 +93,10 @@ func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string) er
 		}
 		return m.audit(store.AuditClient(m.now, actor, "client.delete", &old, nil))
 	})
-	if err != nil {
+	switch {
+	case refused != nil:
+		return refused
+	case err != nil:
 		return fmt.Errorf("delete client %q: %w", id, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +24,11 @@ func (db *DB) ChangeLimit(ctx context.Context, actor store.Actor, action, name s
 			result = *before
 			_, err = m.exec("delete from limits where name = ?", name)
 		default:
-			result = after.Next(before, m.now)
+			var last int64
+			if last, err = m.lastVersion(before, name); err != nil {
+				return err
+			}
+			result = after.Next(before, last, m.now)
 			result.Name = name
 			after = &result
 			err = m.put("insert into limits (body, name) values (?, ?) on conflict (name) do update set body = excluded.body", after, name)
@@ -43,6 +48,22 @@ func (db *DB) ChangeLimit(ctx context.Context, actor store.Actor, action, name s
 	return result, nil
 }
 
+// lastVersion is the one that the last limit of the name had when it was deleted, 0 when there was none.
+func (m *mutation) lastVersion(now *store.Limit, name string) (int64, error) {
+	if now != nil {
+		return now.Version, nil
+	}
+	var before, after []byte
+	err := classify(m.tx.QueryRowContext(m.ctx, "select before, after from audit where object = ? order by id desc limit 1", "limit "+name).Scan(&before, &after))
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return store.LastVersion(before, after)
+}
+
 // Limits lists all limits by name.
 func (db *DB) Limits(ctx context.Context) ([]store.Limit, error) {
 	var all []store.Limit
@@ -56,8 +77,13 @@ const (
 	putMinuteSQL = `insert into limit_minutes (body, minute, replica) values (?, ?, ?)
 		on conflict (minute, replica) do update set body = excluded.body`
 
-	// A key that goes on being refused is remembered on; that it is is written once an hour.
-	putRefusedSQL = `insert into limit_refused (name, hash, version, at) values (?, ?, ?, ?)
+	// One walk of an index, some milliseconds, once per name and transaction.
+	fullSQL = "select exists (select 1 from limit_refused where name = ? limit 1 offset ?)"
+
+	// A key that goes on being refused is remembered on; that it is is written once an hour. A name that has all its
+	// keys gets no new ones.
+	putRefusedSQL = `insert into limit_refused (name, hash, version, at) select ?1, ?2, ?3, ?4
+		where not ?5 or exists (select 1 from limit_refused where name = ?1 and hash = ?2)
 		on conflict (name, hash) do update set at = excluded.at where at < excluded.at - 3600`
 )
 
@@ -80,9 +106,18 @@ func (db *DB) saveRefused(ctx context.Context, refused []store.RefusedKey) error
 		if err != nil {
 			return err
 		}
+		full := map[string]bool{}
 		for i := range refused {
 			key := &refused[i]
-			if _, err := put(key.Limit, key.Hash[:], key.Version, m.now.Unix()); err != nil {
+			isFull, known := full[key.Limit]
+			if !known {
+				row := m.tx.QueryRowContext(m.ctx, fullSQL, key.Limit, store.MaxRefusedKeys-1)
+				if err := classify(row.Scan(&isFull)); err != nil {
+					return err
+				}
+				full[key.Limit] = isFull
+			}
+			if _, err := put(key.Limit, key.Hash[:], key.Version, m.now.Unix(), isFull); err != nil {
 				return err
 			}
 		}
@@ -100,12 +135,12 @@ func (db *DB) LimitMinutes(ctx context.Context, since int64) ([]store.LimitMinut
 	return all, nil
 }
 
-// NewlyRefused is how many keys the version of the limit was the first to refuse.
-func (db *DB) NewlyRefused(ctx context.Context, name string, version int64) (int64, error) {
+// NewlyRefused is how many keys the limit refused since the version, and never before it.
+func (db *DB) NewlyRefused(ctx context.Context, name string, since int64) (int64, error) {
 	var n int64
-	err := db.query(ctx, "select count(*) from limit_refused where name = ? and version = ?", func(row *sql.Rows) error {
+	err := db.query(ctx, "select count(*) from limit_refused where name = ? and version >= ?", func(row *sql.Rows) error {
 		return classify(row.Scan(&n))
-	}, name, version)
+	}, name, since)
 	if err != nil {
 		return 0, fmt.Errorf("count the keys that limit %q refused: %w", name, err)
 	}

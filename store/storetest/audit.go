@@ -68,7 +68,7 @@ func auditClients(t *testing.T, db Store) {
 	row = newest(t, ctx, db, "client.update", "web")
 	wantMasked(t, "before", row.Before, &made)
 	wantMasked(t, "after", row.After, &changed)
-	must(t, db.DeleteClient(ctx, actor, "web"))
+	must(t, db.DeleteClient(ctx, actor, "web", nil))
 	row = newest(t, ctx, db, "client.delete", "web")
 	wantMasked(t, "before", row.Before, &changed)
 	wantMasked(t, "after", row.After, nil)
@@ -119,7 +119,7 @@ func auditFailed(t *testing.T, db Store) {
 	_, err := db.CreateClient(ctx, actor, newClient("web"))
 	wantError(t, "a taken id", err, store.ErrConflict)
 	wantError(t, "a second ring", addKeys(ctx, db, newRing()), store.ErrConflict)
-	wantError(t, "an unknown client", db.DeleteClient(ctx, actor, "other"), store.ErrNotFound)
+	wantError(t, "an unknown client", db.DeleteClient(ctx, actor, "other", nil), store.ErrNotFound)
 	same(t, "rows", len(audits(t, ctx, db, 100)), before)
 }
 
@@ -141,7 +141,7 @@ func auditSecrets(t *testing.T, db Store) {
 	ctx := testContext(t)
 	client := create(t, db, "web")
 	update(t, db, func(c *store.Client) { c.Secrets = c.Secrets[:1] })
-	must(t, db.DeleteClient(ctx, actor, "web"))
+	must(t, db.DeleteClient(ctx, actor, "web", nil))
 	ring := newRing()
 	must(t, addKeys(ctx, db, ring))
 	must(t, sealKey(ctx, db, ring[0].ID, "second", ring[1].Seals["fingerprint"]))

@@ -41,7 +41,7 @@ func calls(db Store, client store.Client, key store.Key, cursor store.Cursor) ma
 			_, err := db.UpdateClient(ctx, actor, client.ID, func(*store.Client) error { return nil })
 			return err
 		},
-		"DeleteClient": func(ctx context.Context) error { return db.DeleteClient(ctx, actor, client.ID) },
+		"DeleteClient": func(ctx context.Context) error { return db.DeleteClient(ctx, actor, client.ID, nil) },
 		"Client":       func(ctx context.Context) error { _, err := db.Client(ctx, client.ID); return err },
 		"Clients":      func(ctx context.Context) error { _, err := db.Clients(ctx); return err },
 		"ChangeKeys":   func(ctx context.Context) error { return sealKey(ctx, db, key.ID, "x", []byte{1}) },

@@ -22,12 +22,14 @@ func (s suite) clients(t *testing.T) {
 	s.rule(t, "DisablingCutsOffInTheSameChange", clientsDisable)
 	s.rule(t, "EnablingLiftsNoCutoff", clientsEnable)
 	s.rule(t, "DeletingCutsOffInTheSameChange", clientsDelete)
+	s.rule(t, "ErrorOfDeletionsCheckIsReturnedAndNothingDone", clientsDeleteRefused)
 }
 
 func (s suite) clientRaces(t *testing.T) {
 	s.rule(t, "OneOfManyCreatesOneId", clientsCreateRace)
 	s.rule(t, "NoUpdateIsLost", clientsUpdateRace)
 	s.rule(t, "OneOfManyDeletes", clientsDeleteRace)
+	s.rule(t, "DeletionChecksWhatItDeletes", clientsDeleteCheckRace)
 }
 
 // newClient is a client with something in every field the store keeps.
@@ -100,7 +102,7 @@ func clientsUnknown(t *testing.T, db Store) {
 	wantError(t, "Client", err, store.ErrNotFound)
 	_, err = db.UpdateClient(ctx, actor, "we", func(*store.Client) error { t.Error("change of nothing"); return nil })
 	wantError(t, "UpdateClient", err, store.ErrNotFound)
-	wantError(t, "DeleteClient", db.DeleteClient(ctx, actor, "webs"), store.ErrNotFound)
+	wantError(t, "DeleteClient", db.DeleteClient(ctx, actor, "webs", nil), store.ErrNotFound)
 	since(t, ctx, db, cursor, 0)
 }
 
@@ -212,17 +214,34 @@ func clientsDelete(t *testing.T, db Store) {
 	create(t, db, "web")
 	create(t, db, "other")
 	cursor := position(t, ctx, db)
-	must(t, db.DeleteClient(ctx, actor, "web"))
+	must(t, db.DeleteClient(ctx, actor, "web", nil))
 	wantCutInSameChange(t, db, cursor, "web", func(c store.Change) { same(t, "gone", c.Gone, "web") })
 	_, err := db.Client(ctx, "web")
 	wantError(t, "Client after it was deleted", err, store.ErrNotFound)
-	wantError(t, "deleting it again", db.DeleteClient(ctx, actor, "web"), store.ErrNotFound)
+	wantError(t, "deleting it again", db.DeleteClient(ctx, actor, "web", nil), store.ErrNotFound)
 	loaded := load(t, ctx, db)
 	same(t, "clients of Load", len(loaded.Clients), 1)
 	if again := create(t, db, "web"); again.Version != 1 {
 		t.Errorf("a new client of the id has version %d", again.Version)
 	}
 	same(t, "cut-off after it was created again", load(t, ctx, db).Cutoffs["client web"], loaded.Cutoffs["client web"])
+}
+
+func clientsDeleteRefused(t *testing.T, db Store) {
+	ctx := testContext(t)
+	made := create(t, db, "web")
+	cursor := position(t, ctx, db)
+	errMine := errors.New("refused by the caller")
+	err := db.DeleteClient(ctx, actor, "web", func(c *store.Client) error {
+		same(t, "what is checked", *c, made)
+		return errMine
+	})
+	same(t, "error", err, errMine) // as it is: not even wrapped
+	wantClient(t, db, made)
+	since(t, ctx, db, cursor, 0)
+	same(t, "rows of the audit", len(audits(t, ctx, db, 100)), 1)
+	err = db.DeleteClient(ctx, actor, "other", func(*store.Client) error { t.Error("checked what is not there"); return nil })
+	wantError(t, "an unknown client", err, store.ErrNotFound)
 }
 
 func clientsCreateRace(t *testing.T, db Store) {
@@ -266,13 +285,42 @@ func clientsUpdateRace(t *testing.T, db Store) {
 	}
 }
 
+// clientsDeleteCheckRace: a change is either seen by the check, which refuses, or finds nothing any more.
+func clientsDeleteCheckRace(t *testing.T, db Store) {
+	ctx := testContext(t)
+	for range 16 {
+		create(t, db, "web")
+		errStale := errors.New("another version")
+		var deleted, changed error
+		race(2, func(i int) {
+			if i == 0 {
+				deleted = db.DeleteClient(ctx, actor, "web", func(c *store.Client) error {
+					if c.Version != 1 {
+						return errStale
+					}
+					return nil
+				})
+				return
+			}
+			_, changed = db.UpdateClient(ctx, actor, "web", func(c *store.Client) error { c.Name = "renamed"; return nil })
+		})
+		if changed == nil {
+			wantError(t, "deletion of version 1 after the change", deleted, errStale)
+			must(t, db.DeleteClient(ctx, actor, "web", nil))
+			continue
+		}
+		wantError(t, "change after the deletion", changed, store.ErrNotFound)
+		must(t, deleted)
+	}
+}
+
 func clientsDeleteRace(t *testing.T, db Store) {
 	ctx := testContext(t)
 	create(t, db, "web")
 	cursor := position(t, ctx, db)
 	var gone atomic.Int32
 	race(16, func(int) {
-		err := db.DeleteClient(ctx, actor, "web")
+		err := db.DeleteClient(ctx, actor, "web", nil)
 		if err == nil {
 			gone.Add(1)
 			return

@@ -17,7 +17,8 @@ func (s suite) limits(t *testing.T) {
 	s.rule(t, "ChangeMakesTheNextVersion", limitsNext)
 	s.rule(t, "ChangeCannotAlterWhatTheStoreSets", limitsStoreSets)
 	s.rule(t, "ErrorOfChangeIsReturnedAndNothingDone", limitsError)
-	s.rule(t, "NilDeletes", limitsDelete)
+	s.rule(t, "NilDeletesAndTheNameGoesOnFromItsVersion", limitsDelete)
+	s.rule(t, "SinceMovesWithWhatDecides", limitsSince)
 	s.rule(t, "NothingOfNothingIsNotFound", limitsNothing)
 	s.rule(t, "Audited", limitsAudited)
 }
@@ -99,6 +100,7 @@ func limitsStored(t *testing.T, db Store) {
 		t.Errorf("version %d, created %v, updated %v", made.Version, made.Created, made.Updated)
 	}
 	given.Version, given.Created, given.Updated = 1, made.Created, made.Updated
+	given.Since, given.SinceAt = 1, made.Created
 	same(t, "limit returned", made, given)
 	same(t, "limit listed", limitNamed(t, ctx, db, "a.new-one"), made)
 	same(t, "change", since(t, ctx, db, cursor, 1)[0], store.Change{Limit: &made})
@@ -115,7 +117,7 @@ func limitsNext(t *testing.T, db Store) {
 		return &store.Limit{Mode: store.LimitBlock, Restored: true}, nil
 	})
 	must(t, err)
-	want := store.Limit{Name: "one", Mode: store.LimitBlock, Restored: true, Version: 2, Created: made.Created, Updated: changed.Updated}
+	want := store.Limit{Name: "one", Mode: store.LimitBlock, Restored: true, Version: 2, Created: made.Created, Updated: changed.Updated, Since: 2, SinceAt: changed.Updated}
 	same(t, "limit returned", changed, want)
 	if changed.Updated.Before(made.Updated) {
 		t.Errorf("updated at %v, before %v", changed.Updated, made.Updated)
@@ -183,7 +185,44 @@ func limitsDelete(t *testing.T, db Store) {
 	wantState(t, "follower", follower, load(t, ctx, db))
 	again, err := putLimit(ctx, db, newLimit("one"))
 	must(t, err)
-	same(t, "version of a new one of the name", again.Version, 1)
+	same(t, "versions of a new one of the name", []int64{again.Version, again.Since}, []int64{2, 2})
+	same(t, "the version after it", raise(t, ctx, db, "one").Version, 3)
+	_, err = deleteLimit(ctx, db, "token.ip") // it is there from the first start, and no row of audit tells of that
+	must(t, err)
+	again, err = putLimit(ctx, db, newLimit("token.ip"))
+	must(t, err)
+	same(t, "version of what was there from the first start", again.Version, 2)
+}
+
+// An override or a trial is no change of who is refused by the value: what is known of that stays.
+func limitsSince(t *testing.T, db Store) {
+	ctx := testContext(t)
+	made, err := putLimit(ctx, db, newLimit("one"))
+	must(t, err)
+	change := func(edit func(l *store.Limit)) store.Limit {
+		t.Helper()
+		changed, err := db.ChangeLimit(ctx, actor, "limit.update", "one", func(old *store.Limit) (*store.Limit, error) {
+			old.Since, old.SinceAt, old.Restored = 99, time.Time{}, !old.Restored // not theirs to say
+			edit(old)
+			return old, nil
+		})
+		must(t, err)
+		same(t, "limit listed", limitNamed(t, ctx, db, "one"), changed)
+		return changed
+	}
+	for _, edit := range []func(l *store.Limit){
+		func(l *store.Limit) { l.Overrides = nil }, func(l *store.Limit) { l.Trial = nil }, func(l *store.Limit) { l.Guard = nil },
+	} {
+		got := change(edit)
+		same(t, "since", []any{got.Since, got.SinceAt, got.Restored}, []any{1, made.Updated, false})
+	}
+	for _, edit := range []func(l *store.Limit){
+		func(l *store.Limit) { l.Rate++ }, func(l *store.Limit) { l.Period++ }, func(l *store.Limit) { l.Burst++ },
+		func(l *store.Limit) { l.Mode = store.LimitBlock }, func(l *store.Limit) { l.Key = store.LimitByIP }, func(l *store.Limit) { l.Endpoint = "revoke" },
+	} {
+		got := change(func(l *store.Limit) { edit(l); l.Restored = true })
+		same(t, "since", []any{got.Since, got.SinceAt, got.Restored}, []any{got.Version, got.Updated, true})
+	}
 }
 
 func limitsNothing(t *testing.T, db Store) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"testing"
 
 	"oauth2-server/store"
@@ -14,6 +15,7 @@ func (s suite) limitMinutes(t *testing.T) {
 	s.rule(t, "LaterReplacesEarlier", minutesReplaced)
 	s.rule(t, "KeyKeepsTheVersionThatRefusedItFirst", refusedFirst)
 	s.rule(t, "KeysOfLimitsAreApart", refusedApart)
+	s.rule(t, "KeysOfALimitAreBounded", refusedBounded)
 	s.rule(t, "ReplicasThatRefuseTheSameKeys", refusedRace)
 	s.rule(t, "MaintainForgetsWhatIsOlderThanAnHour", minutesForgotten)
 	s.rule(t, "IsNoChange", minutesNoChange)
@@ -48,7 +50,7 @@ func wantNewlyRefused(t testing.TB, db Store, limit string, version, want int64)
 	t.Helper()
 	n, err := db.NewlyRefused(testContext(t), limit, version)
 	must(t, err)
-	same(t, fmt.Sprintf("keys that version %d of %s was the first to refuse", version, limit), n, want)
+	same(t, fmt.Sprintf("keys that %[2]s refused since version %[1]d, and never before", version, limit), n, want)
 }
 
 func minutesListed(t *testing.T, db Store) {
@@ -85,7 +87,7 @@ func refusedFirst(t *testing.T, db Store) {
 	must(t, db.SaveLimitMinute(ctx, newMinute(replica, 1), newRefused("one", 4, 15)))
 	twice := append(newRefused("one", 5, 16), newRefused("one", 5, 16)...)
 	must(t, db.SaveLimitMinute(ctx, newMinute(replica, 1), twice)) // told twice is refused once
-	for version, want := range map[int64]int64{2: 0, 3: 10, 4: 5, 5: 1} {
+	for version, want := range map[int64]int64{2: 16, 3: 16, 4: 6, 5: 1, 6: 0} {
 		wantNewlyRefused(t, db, "one", version, want)
 	}
 }
@@ -108,10 +110,21 @@ func refusedRace(t *testing.T, db Store) {
 			t.Errorf("save: %v", err)
 		}
 	})
-	one, err := db.NewlyRefused(ctx, "one", 1)
-	must(t, err)
-	wantNewlyRefused(t, db, "one", 2, 500-one)
+	wantNewlyRefused(t, db, "one", 1, 500)
 	same(t, "minutes", len(minutesOf(t, ctx, db, 2)), 8)
+}
+
+// An attack that makes up keys does not fill the database. What is known stays known.
+func refusedBounded(t *testing.T, db Store) {
+	ctx := testContext(t)
+	all := newRefused("one", 1, store.MaxRefusedKeys+10)
+	for part := range slices.Chunk(all[:store.MaxRefusedKeys], 20_000) {
+		must(t, db.SaveLimitMinute(ctx, newMinute(newID(), 1), part))
+	}
+	wantNewlyRefused(t, db, "one", 1, store.MaxRefusedKeys)
+	must(t, db.SaveLimitMinute(ctx, newMinute(newID(), 1), append(newRefused("other", 1, 3), all[store.MaxRefusedKeys-10:]...)))
+	wantNewlyRefused(t, db, "one", 1, store.MaxRefusedKeys)
+	wantNewlyRefused(t, db, "other", 1, 3)
 }
 
 func minutesForgotten(t *testing.T, db Store) {

@@ -43,9 +43,9 @@ type Store interface {
 	// UpdateClient reads the client for update, lets change alter it, and stores it with the
 	// next version; an error of change is returned as it is. Disabling a client cuts it off in the same transaction. ErrNotFound.
 	UpdateClient(ctx context.Context, actor store.Actor, id string, change func(*store.Client) error) (store.Client, error)
-	// DeleteClient deletes the client and cuts it off, so that a later client of
-	// this id does not inherit its tokens. ErrNotFound.
-	DeleteClient(ctx context.Context, actor store.Actor, id string) error
+	// DeleteClient reads the client for update, deletes it and cuts it off, so that a later client of
+	// this id does not inherit its tokens. An error of check, which may be nil, is returned as it is, and nothing is done. ErrNotFound.
+	DeleteClient(ctx context.Context, actor store.Actor, id string, check func(*store.Client) error) error
 	Client(ctx context.Context, id string) (store.Client, error) // ErrNotFound
 	Clients(ctx context.Context) ([]store.Client, error)         // ordered by id
 
@@ -80,7 +80,7 @@ type Store interface {
 	SaveLimitMinute(ctx context.Context, minute store.LimitMinute, refused []store.RefusedKey) error
 	// LimitMinutes lists what all replicas counted since the minute, in order of time.
 	LimitMinutes(ctx context.Context, since int64) ([]store.LimitMinute, error)
-	// NewlyRefused is how many keys the version of the limit was the first to refuse.
+	// NewlyRefused is how many keys the limit refused since the version, and never before it.
 	NewlyRefused(ctx context.Context, name string, version int64) (int64, error)
 
 	// ChangeUser is ChangeLimit for a user. ErrConflict: the user name is taken. A change that ends the user's sessions
