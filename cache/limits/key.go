@@ -28,19 +28,15 @@ const (
 
 // appendKey writes the key that who is counted by. False: it is not known, so that the rule does not apply.
 func (r *rule) appendKey(dst []byte, who *Who) ([]byte, bool) {
-	write := appendName
-	if r.hidden {
-		write = appendHidden
-	}
 	switch r.limit.Key {
 	case store.LimitByIP:
 		return appendAddress(dst, who.Address), true
 	case store.LimitByClient:
-		return write(dst, who.Client)
+		return r.appendName(dst, who.Client)
 	case store.LimitByUsername:
-		return write(dst, who.Username)
+		return r.appendName(dst, who.Username)
 	case store.LimitByClientIP:
-		name, known := write(dst, who.Client)
+		name, known := r.appendName(dst, who.Client)
 		return appendAddress(append(name, '@'), who.Address), known
 	default:
 		return append(dst, everyone...), true
@@ -60,7 +56,10 @@ func appendAddress(dst []byte, a netip.Addr) []byte {
 	return site.AppendTo(dst)
 }
 
-func appendName(dst, name []byte) ([]byte, bool) {
+func (r *rule) appendName(dst, name []byte) ([]byte, bool) {
+	if r.hidden {
+		return appendHidden(dst, name)
+	}
 	if len(name) > maxName {
 		digest := sha256.Sum256(name)
 		return hex.AppendEncode(append(dst, hashed...), digest[:]), true
