@@ -19,6 +19,7 @@ import (
 type Store interface {
 	FeedStore
 	TokenStore
+	GrantStore
 	UpkeepStore
 }
 
@@ -49,6 +50,7 @@ type Cache struct {
 	l1      *l1
 	l2      *l2 // nil: no Redis
 	tokens  *tokens
+	grants  *grants
 	metrics *meters
 }
 
@@ -66,6 +68,7 @@ func New(options Options) *Cache {
 		c.l2 = newL2(options.Redis, options.Sealer, c.clock.now, c.metrics, options.Log)
 	}
 	c.tokens = newTokens(options.Store, c.l1, c.l2, c.metrics)
+	c.grants = newGrants(options.Store, c.metrics)
 	c.feed = &feed{
 		store: options.Store, log: options.Log, state: c.state, fence: c.fence, clock: c.clock,
 		actor: store.Actor{Kind: "replica", ID: options.Replica.ID.String()},
@@ -86,7 +89,10 @@ func (c *Cache) Run(ctx context.Context) error {
 
 // Close lets every batch report and refuses new ones. Call it before Run is
 // ended, so that what was acknowledged is still written behind to Redis.
-func (c *Cache) Close() { c.tokens.close() }
+func (c *Cache) Close() {
+	c.grants.close()
+	c.tokens.close()
+}
 
 // Now is the store's clock, Unix nanoseconds. It never steps back.
 func (c *Cache) Now() int64 { return c.clock.now() }

@@ -16,6 +16,7 @@ type meters struct {
 	redisDropped  *metrics.Counter
 	inserts       *queueMeter
 	denials       *queueMeter
+	rotations     *queueMeter
 	warm          *queueMeter
 	cold          *queueMeter
 	registerFault *metrics.Counter
@@ -30,6 +31,7 @@ func newMeters(set *metrics.Set, c *Cache) *meters {
 		registerFault: set.NewCounter("oauth2_server_upkeep_faults_total"),
 		inserts:       newQueueMeter(set, "issue"),
 		denials:       newQueueMeter(set, "revoke"),
+		rotations:     newQueueMeter(set, "refresh"),
 		warm:          newQueueMeter(set, "redis"),
 		cold:          newQueueMeter(set, "store"),
 	}

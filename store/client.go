@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,15 @@ const (
 	AuthBasic = "client_secret_basic"
 	AuthPost  = "client_secret_post"
 	AuthNone  = "none" // a public client
+
+	AuthPrivateKeyJWT   = "private_key_jwt"   // RFC 7523 §2.2, OpenID Connect Core §9
+	AuthClientSecretJWT = "client_secret_jwt" // likewise, with the secret as the key
+)
+
+// Values of [Client.Refresh].
+const (
+	RefreshRotate = "rotate" // each refresh token is good once
+	RefreshStatic = "static" // it stays the same
 )
 
 // Values of [Client.TokenFormat].
@@ -43,10 +53,22 @@ type Client struct {
 	AccessTTL    int64        `json:"access_ttl,omitempty"`   // seconds; 0 means the server's default
 	RedirectURIs []string     `json:"redirect_uris,omitempty"`
 	Origins      []string     `json:"origins,omitempty"` // for CORS
-	Disabled     bool         `json:"disabled,omitempty"`
-	Version      int64        `json:"version"` // set by the store, from 1
-	Created      time.Time    `json:"created"` // set by the store
-	Updated      time.Time    `json:"updated"` // set by the store
+	// What follows is for clients that act for people.
+	PostLogoutURIs    []string        `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogout string          `json:"backchannel_logout_uri,omitempty"`
+	JWKS              json.RawMessage `json:"jwks,omitempty"`                 // inline, or
+	JWKSURI           string          `json:"jwks_uri,omitempty"`             // fetched
+	AuthAlg           string          `json:"auth_signing_alg,omitempty"`     // of its assertions; required for the two methods with JWTs
+	SealedSecret      []byte          `json:"sealed_secret,omitempty"`        // of client_secret_jwt, whose check needs the text; sealed as keys are
+	IDTokenAlg        string          `json:"id_token_signing_alg,omitempty"` // "" means RS256
+	Refresh           string          `json:"refresh,omitempty"`              // "" means rotate
+	RefreshTTL        int64           `json:"refresh_ttl,omitempty"`          // seconds; 0 means the server's default
+	Trusted           bool            `json:"trusted,omitempty"`              // users are not asked: it is the operator's own
+
+	Disabled bool      `json:"disabled,omitempty"`
+	Version  int64     `json:"version"` // set by the store, from 1
+	Created  time.Time `json:"created"` // set by the store
+	Updated  time.Time `json:"updated"` // set by the store
 }
 
 // SecretHash is the SHA-256 of a client secret. A slow hash is not needed:
@@ -73,16 +95,17 @@ func (c *Client) MayUse(grant string) bool { return slices.Contains(c.Grants, gr
 
 // Masked is the client as it may be shown and audited: without its secrets' hashes.
 func (c Client) Masked() Client {
-	c.Secrets = nil
+	c.Secrets, c.SealedSecret = nil, nil
 	return c
 }
 
 // Clone is a copy that shares nothing with c.
 func (c Client) Clone() Client {
 	c.Secrets = slices.Clone(c.Secrets)
-	for _, list := range []*[]string{&c.Grants, &c.Scopes, &c.Audiences, &c.Resources, &c.RedirectURIs, &c.Origins} {
+	for _, list := range []*[]string{&c.Grants, &c.Scopes, &c.Audiences, &c.Resources, &c.RedirectURIs, &c.Origins, &c.PostLogoutURIs} {
 		*list = slices.Clone(*list)
 	}
+	c.JWKS, c.SealedSecret = slices.Clone(c.JWKS), slices.Clone(c.SealedSecret)
 	return c
 }
 

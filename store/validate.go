@@ -21,6 +21,13 @@ const (
 	maxClientURIs  = 100  // redirect URIs, origins or resources
 	maxURIBytes    = 2048 // bytes of one of them
 	maxSecretCount = 2    // two overlap while one is rotated
+	maxKeySetBytes = 16 << 10
+)
+
+// Bounds of the life of a grant with a refresh token, in seconds.
+const (
+	MinRefreshTTL = 60
+	MaxRefreshTTL = 8760 * 60 * 60
 )
 
 // A FieldError is one fault of a client: what is wrong with which field.
@@ -39,7 +46,9 @@ func (c *Client) Validate(grants []string) error {
 	v.authentication()
 	v.grants(grants)
 	v.tokens()
+	v.refresh()
 	v.browser()
+	v.logout()
 	return errors.Join(v.faults...)
 }
 
@@ -79,11 +88,46 @@ func (v *validator) authentication() {
 		v.refuse(len(c.Secrets) == 0, "auth_method", "a client that authenticates needs a secret; without one it is %q", AuthNone)
 		v.refuse(len(c.Secrets) > maxSecretCount, "secret", "must be at most %d", maxSecretCount)
 	case AuthNone:
-		v.refuse(len(c.Secrets) > 0, "secret", "a client of the method %q has none", AuthNone)
 		v.refuse(c.Introspect == IntrospectAny, "introspect", "a client that does not authenticate sees no tokens of others (RFC 7662 §2.1)")
+	case AuthPrivateKeyJWT:
+		v.oneOf("auth_signing_alg", c.AuthAlg, privateKeyAlgs)
+		v.refuse((len(c.JWKS) == 0) == (c.JWKSURI == ""), "jwks", "a client of the method %q has either jwks or jwks_uri", AuthPrivateKeyJWT)
+	case AuthClientSecretJWT:
+		v.oneOf("auth_signing_alg", c.AuthAlg, []string{"HS256"})
+		v.refuse(len(c.SealedSecret) == 0, "secret", "a client of the method %q needs one, sealed", AuthClientSecretJWT)
 	default:
-		v.refuse(true, "auth_method", "must be %s, %s or %s", AuthBasic, AuthPost, AuthNone)
+		v.refuse(true, "auth_method", "must be one of %s", strings.Join(authMethods, ", "))
+		return
 	}
+	v.leftovers()
+}
+
+var (
+	authMethods    = []string{AuthBasic, AuthPost, AuthNone, AuthPrivateKeyJWT, AuthClientSecretJWT}
+	privateKeyAlgs = []string{"ES256", "EdDSA", "RS256", "PS256"}
+	idTokenAlgs    = []string{"", "RS256", "ES256", "EdDSA"}
+)
+
+// leftovers refuses credentials of other methods than the client's: which of two ways proves it would be open to doubt.
+func (v *validator) leftovers() {
+	c := v.client
+	byKey, byJWT := c.AuthMethod == AuthPrivateKeyJWT, c.AuthMethod == AuthClientSecretJWT
+	const foreign = "is not for a client of the method %q"
+	v.refuse(len(c.Secrets) > 0 && (byKey || byJWT || c.Public()), "secret", foreign, c.AuthMethod)
+	v.refuse(len(c.SealedSecret) > 0 && !byJWT, "secret", "is sealed, which "+foreign, c.AuthMethod)
+	v.refuse(c.AuthAlg != "" && !byKey && !byJWT, "auth_signing_alg", foreign, c.AuthMethod)
+	v.refuse(len(c.JWKS) > 0 && !byKey, "jwks", foreign, c.AuthMethod)
+	v.refuse(len(c.JWKS) > maxKeySetBytes, "jwks", "must have at most %d bytes", maxKeySetBytes)
+	v.refuse(c.JWKSURI != "" && !byKey, "jwks_uri", foreign, c.AuthMethod)
+	v.refuse(c.JWKSURI != "" && !isHTTPS(c.JWKSURI), "jwks_uri", notHTTPS)
+}
+
+const notHTTPS = "must be an https URI without user and fragment, of at most 2048 bytes"
+
+// oneOf refuses a value that is none of those there are.
+func (v *validator) oneOf(field, value string, known []string) {
+	names := strings.Join(known, ", ")
+	v.refuse(!slices.Contains(known, value), field, "must be one of %s", strings.TrimPrefix(names, ", "))
 }
 
 func (v *validator) grants(known []string) {
@@ -92,6 +136,10 @@ func (v *validator) grants(known []string) {
 		"is none of "+strings.Join(known, ", "))
 	v.refuse(c.Public() && c.MayUse("client_credentials"), "grants",
 		"client_credentials needs a client that authenticates (RFC 6749 §4.4)")
+	v.refuse(c.MayUse("authorization_code") && len(c.RedirectURIs) == 0, "redirect_uris",
+		"authorization_code needs one (RFC 9700 §2.1)")
+	v.refuse(c.MayUse("refresh_token") && !c.MayUse("authorization_code"), "grants",
+		"refresh_token needs authorization_code, which makes refresh tokens")
 }
 
 func (v *validator) tokens() {
@@ -103,19 +151,39 @@ func (v *validator) tokens() {
 	v.each("resources", c.Resources, IsResource, notResource)
 	v.count("resources", c.Resources)
 	v.refuse(!slices.Contains([]string{"", FormatOpaque, FormatJWT}, c.TokenFormat), "token_format", "must be %s or %s", FormatOpaque, FormatJWT)
+	v.oneOf("id_token_signing_alg", c.IDTokenAlg, idTokenAlgs)
 	v.refuse(!slices.Contains([]string{"", IntrospectOwn, IntrospectAny}, c.Introspect), "introspect", "must be %s or %s", IntrospectOwn, IntrospectAny)
 	v.refuse(c.AccessTTL < 0 || c.AccessTTL > int64(MaxTokenLife/time.Second), "access_ttl", "must be 1s to %s", MaxTokenLife)
 }
 
 const notResource = "is no resource: an absolute URI without fragment (RFC 8707 §2) or a name without spaces"
 
+func (v *validator) refresh() {
+	c := v.client
+	v.refuse(!slices.Contains([]string{"", RefreshRotate, RefreshStatic}, c.Refresh), "refresh", "must be %s or %s", RefreshRotate, RefreshStatic)
+	v.refuse(c.Refresh == RefreshStatic && c.Public(), "refresh",
+		"must rotate for a client that does not authenticate: nothing else protects its refresh tokens (RFC 9700 §2.2.2)")
+	v.refuse(c.RefreshTTL != 0 && (c.RefreshTTL < MinRefreshTTL || c.RefreshTTL > MaxRefreshTTL), "refresh_ttl", "must be 1m to 8760h, or 0 for the server's default")
+}
+
+const notRedirect = "is refused: https, http on a loopback address, or a private scheme with a dot; no fragment, user or wildcard"
+
 func (v *validator) browser() {
 	c := v.client
-	v.each("redirect_uris", c.RedirectURIs, IsRedirectURI,
-		"is refused: https, http on a loopback address, or a private scheme with a dot; no fragment, user or wildcard")
+	v.each("redirect_uris", c.RedirectURIs, IsRedirectURI, notRedirect)
 	v.count("redirect_uris", c.RedirectURIs)
 	v.each("origins", c.Origins, IsOrigin, "is no origin: scheme://host or scheme://host:port, as a browser sends it")
 	v.count("origins", c.Origins)
+	app := slices.ContainsFunc(c.RedirectURIs, func(uri string) bool { return !strings.HasPrefix(strings.ToLower(uri), "https:") })
+	v.refuse(c.Trusted && c.Public() && app, "trusted",
+		"a client that any program on the user's device can pretend to be must ask the user (RFC 8252 §8.6): give it https redirect URIs only, or a secret")
+}
+
+func (v *validator) logout() {
+	c := v.client
+	v.each("post_logout_redirect_uris", c.PostLogoutURIs, IsRedirectURI, notRedirect)
+	v.count("post_logout_redirect_uris", c.PostLogoutURIs)
+	v.refuse(c.BackchannelLogout != "" && !isHTTPS(c.BackchannelLogout), "backchannel_logout_uri", notHTTPS)
 }
 
 // count bounds a list of URIs.
@@ -173,6 +241,12 @@ func IsRedirectURI(text string) bool {
 		return isLoopback(u.Hostname())
 	}
 	return strings.Contains(u.Scheme, ".")
+}
+
+// isHTTPS reports whether the server may be sent to text by itself: https, without user and fragment.
+func isHTTPS(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && len(text) <= maxURIBytes && isWord(text, `"\#<>`) && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
 }
 
 func isLoopback(host string) bool {

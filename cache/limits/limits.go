@@ -14,6 +14,8 @@ type Endpoint uint8
 const (
 	Token Endpoint = iota
 	TokenClientCredentials
+	TokenAuthorizationCode
+	TokenRefreshToken
 	Introspect
 	Revoke
 	Authorize
@@ -23,7 +25,9 @@ const (
 )
 
 var endpointNames = [NumEndpoints]string{
-	Token: "token", TokenClientCredentials: "token.client_credentials", Introspect: "introspect", Revoke: "revoke",
+	Token: "token", TokenClientCredentials: "token.client_credentials",
+	TokenAuthorizationCode: "token.authorization_code", TokenRefreshToken: "token.refresh_token",
+	Introspect: "introspect", Revoke: "revoke",
 	Authorize: "authorize", Login: "login", Failures: "failures",
 }
 

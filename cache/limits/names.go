@@ -10,6 +10,9 @@ import (
 // maxNames bounds the users that are read to find names.
 const maxNames = 10_000
 
+// operatorPrefix begins the names under which the operators' door counts: admin.NameSpace.
+const operatorPrefix = "admin:"
+
 // Names lists the names that may be told where only a hash of one was kept.
 type Names func(ctx context.Context) ([]string, error)
 
@@ -30,12 +33,12 @@ func NamesOf(d Directory) Names {
 		if err != nil {
 			return nil, err
 		}
-		all := make([]string, 0, len(clients)+len(users))
+		all := make([]string, 0, len(clients)+2*len(users))
 		for i := range clients {
 			all = append(all, clients[i].ID)
 		}
 		for i := range users {
-			all = append(all, users[i].Username)
+			all = append(all, users[i].Username, operatorPrefix+users[i].Username)
 		}
 		return all, nil
 	}

@@ -60,6 +60,9 @@ func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string, ch
 				return story{}, err
 			}
 		}
+		if err := tx.forgetClient(id); err != nil {
+			return story{}, err
+		}
 		_, err = tx.conn.Exec(tx.ctx, "delete from clients where id = $1", id)
 		return clientStory(store.Deleted(id, actor), actor, "client.delete", &old, nil), err
 	})

@@ -21,8 +21,8 @@ const securityConns = 2
 // Options of a [DB]. URL is required; zero means the default.
 type Options struct {
 	URL        string        // postgres://…, or key=value words
-	ReadConns  int           // for FindTokens and lists; default 4
-	BatchConns int           // for InsertTokens, so many batches are in flight; default 2
+	ReadConns  int           // for FindTokens, lists and single rows; default 4
+	BatchConns int           // for InsertTokens and RotateGrants, as many as are in flight of both; default 4
 	Timeout    time.Duration // for calls whose context has no deadline, and the base of statement_timeout; default 5 s
 	Version    string        // of the server, for application_name
 	// Observe is told of each call when it ends: its name, which is one of
@@ -33,7 +33,7 @@ type Options struct {
 // Queries is the closed set of names that Observe is called with.
 var Queries = [...]string{
 	queryPoll, queryLoad, queryInsert, queryFind, queryDeny, queryCutoff, queryClient, queryKeys, queryLimit, queryUser, queryLimitMinute,
-	queryExplain, queryRegister, queryMaintain, queryMigrate,
+	queryCode, queryRotate, queryGrant, queryLogout, queryExplain, queryRegister, queryMaintain, queryMigrate,
 }
 
 const (
@@ -48,6 +48,10 @@ const (
 	queryLimit       = "limit"
 	queryUser        = "user"
 	queryLimitMinute = "limit_minute"
+	queryCode        = "code"
+	queryRotate      = "rotate_grants"
+	queryGrant       = "grant"
+	queryLogout      = "logout"
 	queryExplain     = "explain"
 	queryRegister    = "register"
 	queryMaintain    = "maintain"
@@ -67,7 +71,7 @@ type DB struct {
 // Connections are made when they are first needed.
 func Open(options Options) (*DB, error) {
 	options.ReadConns = cmp.Or(options.ReadConns, 4)
-	options.BatchConns = cmp.Or(options.BatchConns, 2)
+	options.BatchConns = cmp.Or(options.BatchConns, 4)
 	options.Timeout = cmp.Or(options.Timeout, 5*time.Second)
 	if options.Observe == nil {
 		options.Observe = func(string, time.Duration, error) {}

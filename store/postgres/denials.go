@@ -51,14 +51,17 @@ func (db *DB) deny(ctx context.Context, denials []store.Denial, audit auditor) e
 			return tx.rollback(err)
 		}
 		if len(told.change.Denials) == 0 {
-			return tx.rollback(nil) // all were denied already, and told of
+			_, err := conn.Exec(ctx, "commit") // all were denied already, and told of
+			return tx.rollback(err)
 		}
 		return tx.publish(&told)
 	})
 }
 
-// queueDenials inserts denials; those that are new are added to the change.
+// queueDenials inserts denials; those that are new are added to the change. Grants that are denied are revoked: first, as who revokes
+// has their rows before their denials.
 func queueDenials(batch *pgx.Batch, denials []store.Denial, change *store.Change) {
+	queueEnds(batch, denials)
 	n := len(denials)
 	kinds, ids, actors := make([]int16, n), make([][16]byte, n), make([]string, n)
 	expires, at := make([]time.Time, n), make([]*time.Time, n)
@@ -73,6 +76,19 @@ func queueDenials(batch *pgx.Batch, denials []store.Denial, change *store.Change
 		change.Denials, err = pgx.CollectRows(rows, scanDenial)
 		return err
 	})
+}
+
+func queueEnds(batch *pgx.Batch, denials []store.Denial) {
+	var grants [][16]byte
+	for _, d := range denials {
+		if d.Kind == store.DenyGrant {
+			grants = append(grants, d.ID)
+		}
+	}
+	if len(grants) > 0 {
+		batch.Queue(sqlDenyCodes, grants)
+		batch.Queue(sqlDenyGrants, grants)
+	}
 }
 
 func scanDenial(row pgx.CollectableRow) (d store.Denial, err error) {

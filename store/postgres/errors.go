@@ -40,7 +40,7 @@ func classify(err error) error {
 	if own, ok := errors.AsType[callerError](err); ok {
 		return own.error
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrSpent) {
 		return err
 	}
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -94,6 +94,14 @@ func calls(db *DB, f *follower) map[string]func(ctx context.Context) error {
 			_, err := db.ChangeUser(ctx, tester, "user.delete", row.ID, func(*store.User) (*store.User, error) { return nil, nil })
 			return err
 		},
+		"PutCode": func(ctx context.Context) error {
+			return db.PutCode(ctx, store.Code{ID: row.ID, Expires: row.Expires}, store.ID{})
+		},
+		"RotateGrants": func(ctx context.Context) error {
+			return db.RotateGrants(ctx, []store.Rotation{{Grant: row.ID}}, func(int, store.Rotated) {})
+		},
+		"Grant":           func(ctx context.Context) error { _, err := db.Grant(ctx, row.ID); return err },
+		"FinishLogout":    func(ctx context.Context) error { return db.FinishLogout(ctx, row.ID) },
 		"User":            func(ctx context.Context) error { _, err := db.User(ctx, row.ID); return err },
 		"UserByName":      func(ctx context.Context) error { _, err := db.UserByName(ctx, "alice"); return err },
 		"Users":           func(ctx context.Context) error { _, err := db.Users(ctx, "", 10); return err },

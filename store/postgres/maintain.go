@@ -38,8 +38,33 @@ const (
 	sqlPruneMinutes = "delete from limit_minutes where minute < extract(epoch from clock_timestamp() - interval '1 hour') / 60 - 1"
 )
 
+// What people left. A redeemed code is kept for an hour, a dead grant for a week, for people to look at; a logout that nobody
+// tried to deliver for a day is of no use.
+var sqlPrunePeople = [...]string{
+	`delete from codes where id in (
+		select id from codes where expires < clock_timestamp() - interval '1 hour' order by expires limit $1 for update skip locked)`,
+	`delete from pushed where id in (select id from pushed where expires < clock_timestamp() order by expires limit $1 for update skip locked)`,
+	`delete from jtis where hash in (select hash from jtis where expires < clock_timestamp() order by expires limit $1 for update skip locked)`,
+	`delete from grants where id in (
+		select id from grants where ends < clock_timestamp() - interval '7 days' order by ends limit $1 for update skip locked)`,
+	`delete from logouts where id in (
+		select id from logouts where next < clock_timestamp() - interval '1 day' order by next limit $1 for update skip locked)`,
+
+	// What clients left that are gone. Of the grants, which are many, only their index is walked, from one client to the next.
+	`with recursive owners (client) as (
+			select min(client) from grants union all
+			select (select min(client) from grants where client > owners.client) from owners where owners.client is not null
+		), gone as (select client from owners where client is not null and not exists (select from clients where id = client))
+		delete from grants where id in (
+			select g.id from gone cross join lateral (select id from grants where client = gone.client limit $1) as g limit $1)`,
+	`delete from pushed where id in (
+		select id from pushed where not exists (select from clients where clients.id = client) limit $1 for update skip locked)`,
+	`delete from logouts where id in (
+		select id from logouts where not exists (select from clients where clients.id = client) limit $1 for update skip locked)`,
+}
+
 // Maintain makes the partitions that are due and drops those that are past,
-// and prunes changes, expired denials, old counts of the limits and dead replicas. One caller does it;
+// and prunes changes, expired denials, old counts of the limits, what people left and dead replicas. One caller does it;
 // the others return at once. It waits for no lock longer than 100 ms, so no
 // reader or writer waits behind it; what it could not lock it does next time.
 func (db *DB) Maintain(ctx context.Context) error {
@@ -63,7 +88,11 @@ func maintain(ctx context.Context, conn *pgx.Conn) error {
 	refused := prune(ctx, conn, sqlPruneRefused)
 	_, minutes := conn.Exec(ctx, sqlPruneMinutes)
 	_, replicas := conn.Exec(ctx, "delete from replicas where seen < clock_timestamp() - $1::interval", store.Alive)
-	return errors.Join(partitions, changes, denials, refused, minutes, replicas)
+	people := make([]error, 0, len(sqlPrunePeople))
+	for _, sql := range sqlPrunePeople {
+		people = append(people, prune(ctx, conn, sql))
+	}
+	return errors.Join(partitions, changes, denials, refused, minutes, replicas, errors.Join(people...))
 }
 
 // prune repeats a bounded deletion until little is left.

@@ -33,7 +33,7 @@ const (
 
 // A story is what a mutation has to tell once its rows are written: the change
 // for the feed, and the rows for the audit when the change has its number. One
-// without an auditor tells that nothing is to be done.
+// without an auditor has nothing to tell.
 type story struct {
 	change store.Change
 	audit  auditor
@@ -50,7 +50,11 @@ func (db *DB) mutate(ctx context.Context, query string, work func(tx *transactio
 		if err != nil {
 			return err
 		}
-		if told, err = work(tx); err != nil || told.audit == nil {
+		if told, err = work(tx); err != nil {
+			return tx.rollback(err)
+		}
+		if told.audit == nil {
+			_, err := conn.Exec(ctx, "commit")
 			return tx.rollback(err)
 		}
 		if err := tx.draw(); err != nil {

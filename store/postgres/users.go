@@ -25,7 +25,14 @@ func (db *DB) ChangeUser(ctx context.Context, actor store.Actor, action string, 
 			return story{}, err
 		case after == nil:
 			result = *before
+			told := story{store.ChangedUser(before, nil, actor), func(now time.Time, change *store.Change) []store.Audit {
+				return append(auditDenials(now, change), store.AuditUser(now, actor, action, before, nil))
+			}}
+			if err := tx.forgetUser(actor, id, &told.change); err != nil {
+				return story{}, err
+			}
 			_, err = tx.conn.Exec(tx.ctx, "delete from users where id = $1", [16]byte(id))
+			return told, err
 		default:
 			result = after.Next(before, tx.now)
 			result.ID = id

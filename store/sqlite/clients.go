@@ -84,6 +84,9 @@ func (db *DB) DeleteClient(ctx context.Context, actor store.Actor, id string, ch
 				return refused
 			}
 		}
+		if err := m.forgetClient(id); err != nil {
+			return err
+		}
 		if _, err := m.exec("delete from clients where id = ?", id); err != nil {
 			return err
 		}

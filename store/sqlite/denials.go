@@ -43,6 +43,9 @@ func (m *mutation) deny(denials []store.Denial) (store.Change, error) {
 		if d.At == 0 {
 			d.At = m.now.Unix()
 		}
+		if err := m.endGrant(d); err != nil {
+			return store.Change{}, err
+		}
 		added, err := insert(int64(d.Kind), d.ID[:], d.Expires, d.Actor, d.At)
 		if err != nil {
 			return store.Change{}, err
@@ -52,6 +55,18 @@ func (m *mutation) deny(denials []store.Denial) (store.Change, error) {
 		}
 	}
 	return change, nil
+}
+
+// endGrant revokes the grant that a denial is of, if it is of one.
+func (m *mutation) endGrant(d store.Denial) error {
+	if d.Kind != store.DenyGrant {
+		return nil
+	}
+	if err := m.revokeCodes(store.GrantQuery{ID: d.ID}); err != nil {
+		return err
+	}
+	_, err := m.exec(denyGrantSQL, m.now.UnixMicro(), d.ID[:])
+	return err
 }
 
 // Denied finds the denial of a thing.

@@ -18,12 +18,16 @@ const (
 func (db *DB) ChangeUser(ctx context.Context, actor store.Actor, action string, id store.ID, change func(old *store.User) (*store.User, error)) (store.User, error) {
 	var result store.User
 	err := db.write(ctx, "user", func(m *mutation) error {
+		var denials []store.Denial
 		before, after, err := alter(m, change, userSQL, id[:])
 		switch {
 		case err != nil:
 			return err
 		case after == nil:
 			result = *before
+			if denials, err = m.forgetUser(actor, id); err != nil {
+				return err
+			}
 			_, err = m.exec("delete from users where id = ?", id[:])
 		default:
 			result = after.Next(before, m.now)
@@ -36,10 +40,11 @@ func (db *DB) ChangeUser(ctx context.Context, actor store.Actor, action string, 
 			return err
 		}
 		tells := store.ChangedUser(before, after, actor)
+		tells.Denials = denials
 		if err := m.publish(&tells); err != nil {
 			return err
 		}
-		return m.audit(store.AuditUser(m.now, actor, action, before, after))
+		return m.audit(append(store.AuditDenials(m.now, denials), store.AuditUser(m.now, actor, action, before, after))...)
 	})
 	if err != nil {
 		return store.User{}, told(err, "change user %s", id)

@@ -42,6 +42,9 @@ func Run(t *testing.T, open func(t testing.TB) Store) {
 		{"LimitMinutes", s.limitMinutes},
 		{"Users", s.users},
 		{"UserRaces", s.userRaces},
+		{"Codes", s.codes},
+		{"Grants", s.grants},
+		{"Rotations", s.rotations},
 		{"Replicas", s.replicas},
 		{"Cancelled", s.cancelled},
 	} {

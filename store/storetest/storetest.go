@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"time"
 
 	"oauth2-server/store"
 )
@@ -89,6 +90,43 @@ type Store interface {
 	User(ctx context.Context, id store.ID) (store.User, error)                // ErrNotFound
 	UserByName(ctx context.Context, username string) (store.User, error)      // ErrNotFound; username is folded
 	Users(ctx context.Context, after string, limit int) ([]store.User, error) // ordered by user name, those after it
+
+	// PutCode keeps a code until it is redeemed or has expired. pushed, if it is not zero, is spent in the same transaction. ErrSpent: it
+	// was spent before, or has expired.
+	PutCode(ctx context.Context, code store.Code, pushed store.ID) error
+	// RedeemCode spends the code and makes the row of its grant, in one statement, if all is as the code has it and it has not expired by
+	// the store's clock. ErrNotFound: something is not, and nothing has changed. ErrReused: it was redeemed before, with all
+	// of it right: the grant is revoked by this call, as by RevokeGrants.
+	RedeemCode(ctx context.Context, r store.Redemption) (store.Code, error)
+	// RotateGrants does rotations of concurrent requests in one transaction, and calls done with the outcome of each. A rotation by its generation is one
+	// conditional update; who loses is told by the row as it is then. A reuse revokes the grant in the same transaction, as RevokeGrants does.
+	RotateGrants(ctx context.Context, rotations []store.Rotation, done func(i int, r store.Rotated)) error
+	Grant(ctx context.Context, id store.ID) (store.Grant, error) // ErrNotFound
+	// Grants lists grants by id, the newest first.
+	Grants(ctx context.Context, query store.GrantQuery) ([]store.Grant, error)
+	// RevokeGrants revokes all that match and live, and denies each (store.DenyGrant, for store.MaxTokenLife) in the same transaction; it
+	// returns how many. At most store.MaxDenials at once: more remain for the next call.
+	RevokeGrants(ctx context.Context, actor store.Actor, query store.GrantQuery) (int, error)
+
+	PutPushed(ctx context.Context, pushed store.Pushed) error
+	Pushed(ctx context.Context, id store.ID) (store.Pushed, error) // ErrNotFound: also when it was spent or has expired
+	SpendPushed(ctx context.Context, id store.ID) error            // of which nothing comes. ErrSpent: it was spent before, or has expired
+
+	// SaveConsent adds scopes to what the user has allowed the client.
+	SaveConsent(ctx context.Context, consent store.Consent) error
+	Consents(ctx context.Context, user store.ID) ([]store.Consent, error) // ordered by client
+	// WithdrawConsent forgets the consent and revokes the user's grants to the client, in one transaction. It is no error if there is none.
+	WithdrawConsent(ctx context.Context, actor store.Actor, user store.ID, client string) error
+
+	// SpendJTI remembers an assertion's jti until it expires. ErrSpent: it was there.
+	SpendJTI(ctx context.Context, client string, jti string, expires int64) error
+
+	// QueueLogouts adds logout tokens to deliver. ClaimLogouts hands out those that are due and keeps others from having them until lease is over.
+	// FinishLogout takes one off the queue; RetryLogout lets it be due again then, one attempt later.
+	QueueLogouts(ctx context.Context, all []store.Logout) error
+	ClaimLogouts(ctx context.Context, limit int, lease time.Duration) ([]store.Logout, error)
+	FinishLogout(ctx context.Context, id store.ID) error
+	RetryLogout(ctx context.Context, id store.ID, next time.Time) error
 
 	// Register renews a replica. Replicas lists those renewed within store.Alive.
 	Register(ctx context.Context, replica store.Replica) error
