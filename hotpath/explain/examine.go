@@ -20,12 +20,14 @@ func (e *explainer) examine(text []byte) (refused string, err error) {
 		e.told.Kind = "access"
 		return e.examineOpaque(text, token.Access)
 	case token.Refresh:
-		e.told.Kind = "refresh"
-		refused, err = e.examineOpaque(text, token.Refresh)
-		if refused == "" {
-			refused = "It is a refresh token, and was presented where an access token is needed."
-		}
-		return refused, err
+		e.told.Kind = kindRefresh
+		return e.examineOpaque(text, token.Refresh)
+	case token.Code:
+		e.told.Kind = "code"
+		return e.examineOnce(text, token.Code, "an authorization code: the token endpoint redeems it")
+	case token.Pushed:
+		e.told.Kind = "pushed"
+		return e.examineOnce(text, token.Pushed, "the reference of a pushed authorization request: the authorization endpoint takes it")
 	case token.JWT:
 		e.told.Kind = "jwt"
 		return e.examineJWT(text)
@@ -34,7 +36,7 @@ func (e *explainer) examine(text []byte) (refused string, err error) {
 	if trimmed := bytes.TrimSpace(text); len(trimmed) < len(text) && token.KindOf(trimmed) != token.Unknown {
 		return "There is white space before the token, which is not part of it.", nil
 	}
-	return "It is no token of this server: it begins with none of oat_, ort_ and eyJ.", nil
+	return "It is no token of this server: it begins with none of oat_, ort_, oac_ and eyJ.", nil
 }
 
 func (e *explainer) examineOpaque(text []byte, kind token.Kind) (refused string, err error) {
@@ -54,13 +56,26 @@ func (e *explainer) examineOpaque(text []byte, kind token.Kind) (refused string,
 		return "The token's MAC is wrong: it was altered, or made by another server or before the keys were reset.", nil
 	}
 	if kind == token.Refresh {
+		t.Grant, t.Generation = opaque.ID, int64(opaque.Generation())
 		return "", nil
 	}
 	e.expires(opaque.Expires)
-	if !e.asked { // expired: what is left of it?
+	if kind == token.Access && !e.asked { // expired: what is left of it?
 		_, _, err = e.Find(nil, store.TokenKey{ID: opaque.ID, Expires: opaque.Expires})
 	}
 	return "", err
+}
+
+// examineOnce is for what is good once: its row is read by who spends it only.
+func (e *explainer) examineOnce(text []byte, kind token.Kind, what string) (refused string, err error) {
+	refused, err = e.examineOpaque(text, kind)
+	switch {
+	case refused != "" || err != nil:
+		return refused, err
+	case *e.told.Expired:
+		return fmt.Sprintf("It is %s, once, and it expired at %s.", what, moment(*e.told.Expires)), nil
+	}
+	return fmt.Sprintf("It is %s, once, until %s; it is no access token. Whether it was used is not told here.", what, moment(*e.told.Expires)), nil
 }
 
 func (e *explainer) examineJWT(text []byte) (refused string, err error) {
@@ -117,7 +132,7 @@ func (e *explainer) unknownKey(same func(store.Key) bool) (string, error) {
 // record takes what an authentic record says.
 func (e *explainer) record(r *store.Record) {
 	t := &e.told
-	t.ID, t.Client, t.Subject = r.ID, string(r.Client), string(r.Subject)
+	t.ID, t.Grant, t.Client, t.Subject = r.ID, r.Grant, string(r.Client), string(r.Subject)
 	t.Scope, t.Audience = string(r.Scope), string(r.Audience)
 	t.Issued = new(time.Unix(r.Issued, 0).UTC())
 	e.expires(r.Expires)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/login"
 	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
@@ -18,6 +19,7 @@ type Store interface {
 	FindTokens(ctx context.Context, keys []store.TokenKey, found func(i int, record []byte)) error
 	Keys(ctx context.Context) ([]store.Key, error)
 	Client(ctx context.Context, id string) (store.Client, error)
+	Grant(ctx context.Context, id store.ID) (store.Grant, error)
 	DeathStore
 }
 
@@ -35,9 +37,10 @@ type Options struct {
 type Explanation struct {
 	Active bool   `json:"active"`
 	Cause  string `json:"cause"` // in one sentence
-	Kind   string `json:"kind"`  // "access", "jwt", "refresh" or "unknown"
+	Kind   string `json:"kind"`  // "access", "jwt", "refresh", "code", "pushed" or "unknown"
 
 	ID       store.ID   `json:"id,omitzero"` // as the token claims, where it is not authentic
+	Grant    store.ID   `json:"grant,omitzero"`
 	Client   string     `json:"client_id,omitempty"`
 	Subject  string     `json:"subject,omitempty"`
 	Scope    string     `json:"scope,omitempty"`
@@ -45,6 +48,9 @@ type Explanation struct {
 	Issued   *time.Time `json:"issued,omitempty"`
 	Expires  *time.Time `json:"expires,omitempty"`
 	Expired  *bool      `json:"expired,omitempty"`
+
+	Generation int64 `json:"generation,omitempty"` // of a refresh token
+	Newest     int64 `json:"newest,omitempty"`     // generation that its grant has
 
 	Key       string `json:"key,omitempty"` // number of an opaque token's key, id of a JWT's
 	KeyKnown  *bool  `json:"key_known,omitempty"`
@@ -66,7 +72,7 @@ func Token(ctx context.Context, o Options, text []byte) (*Explanation, error) {
 	if e.stored, err = o.Store.Keys(ctx); err != nil {
 		return nil, fmt.Errorf("read the key ring: %w", err)
 	}
-	rules := oauth.New(oauth.Options{Issuer: o.Issuer, Clients: upToDate{}, Tokens: e, Ring: o.Ring})
+	rules := oauth.New(oauth.Options{Issuer: o.Issuer, Clients: upToDate{explainer: e}, Tokens: e, Grants: grants{explainer: e}, Ring: o.Ring, SessionLife: login.SessionLife})
 	whoever := oauth.Caller{Client: &store.Client{Introspect: store.IntrospectAny}}
 	var reading oauth.Reading
 	if e.told.Active, err = rules.Introspect(whoever, text, &reading); err != nil || e.fault != nil {
@@ -90,10 +96,14 @@ func Token(ctx context.Context, o Options, text []byte) (*Explanation, error) {
 func (e *explainer) cause(refused string) string {
 	t := &e.told
 	switch {
+	case t.Active && t.Kind == kindRefresh:
+		return "The refresh token is active: the token endpoint takes it from the client that it was issued to."
 	case t.Active:
 		return "The token is active; a caller that is told otherwise may not see it: it is neither the token's client nor its audience, and may not introspect any."
 	case refused != "":
 		return refused
+	case t.Kind == kindRefresh && e.grant == nil:
+		return "There is no grant of the refresh token: it was never redeemed here, its user or client was deleted, or the database lost it."
 	case t.Expired != nil && *t.Expired:
 		return fmt.Sprintf("The token expired at %s.", moment(*t.Expires))
 	case e.asked && e.seen == nil:
@@ -103,8 +113,13 @@ func (e *explainer) cause(refused string) string {
 	case t.CutOff != nil:
 		return fmt.Sprintf("All %s were revoked at %s by %s (change %d).", t.CutOff.What, moment(t.CutOff.At), t.CutOff.By, t.CutOff.Change)
 	}
-	return "The rules refuse the token for a reason that is not known here."
+	if t.Kind == kindRefresh {
+		return e.grantCause()
+	}
+	return unknownCause
 }
+
+const unknownCause = "The rules refuse the token for a reason that is not known here."
 
 // moment is a time as people read it.
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 
 	"oauth2-server/cache"
 	"oauth2-server/hotpath/oauth"
@@ -22,11 +23,29 @@ type explainer struct {
 	asked  bool          // the record of an opaque token was looked for
 	seen   *store.Record // what an authentic token says
 	judged bool          // it was looked for what killed it
+	grant  *store.Grant  // of a refresh token
+	owner  *store.Client // of that grant, as far as the rules asked
 	fault  error         // why it cannot be told
 }
 
 // upToDate: whoever asks the store itself knows all there is.
-type upToDate struct{ oauth.Clients }
+type upToDate struct {
+	oauth.Clients
+	explainer *explainer
+}
+
+// Client is the client as it is registered, nil if it is not.
+func (u upToDate) Client(id []byte) *store.Client {
+	e := u.explainer
+	client, err := e.Store.Client(e.ctx, string(id))
+	switch {
+	case err == nil:
+		e.owner = &client
+	case !errors.Is(err, store.ErrNotFound):
+		e.fault = err
+	}
+	return e.owner
+}
 
 func (upToDate) Fresh() (stale bool, err error) { return false, nil }
 

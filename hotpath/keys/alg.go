@@ -30,6 +30,10 @@ const (
 
 var algs = []Alg{ES256, EdDSA, RS256, PS256, HS256}
 
+// idTokenAlgs sign id_tokens beside whatever signs access tokens; the first is the one of clients that chose none, which every
+// library can verify (OpenID Connect Core §15.1).
+var idTokenAlgs = []Alg{RS256, ES256, EdDSA}
+
 const rsaBits = 2048
 
 // ParseAlg reads the name of an algorithm, as OAUTH2_JWT_ALG gives it.
@@ -42,6 +46,9 @@ func ParseAlg(text string) (Alg, error) {
 
 // Algs is the names of all algorithms, the default first.
 func Algs() []Alg { return slices.Clone(algs) }
+
+// IDTokenAlgs is the names of the algorithms that an id_token may be signed with, the default first. The ring has keys of all.
+func IDTokenAlgs() []Alg { return slices.Clone(idTokenAlgs) }
 
 // A pair is what differs between the algorithms.
 type pair interface {

@@ -56,7 +56,7 @@ func Ensure(ctx context.Context, db Store, actor store.Actor, secrets Secrets, a
 // stored) and an active and a next MAC key, sealed under the first secret.
 func Generate(secrets Secrets, alg Alg, now time.Time, existing []store.Key) ([]store.Key, error) {
 	var fresh []store.Key
-	for _, state := range []string{store.KeyActive, store.KeyNext} {
+	for _, state := range stocked {
 		if alg != HS256 && !has(existing, store.UseSign, string(alg), state) {
 			key, err := generateSign(secrets, alg, state, now)
 			if err != nil {
@@ -73,6 +73,50 @@ func Generate(secrets Secrets, alg Alg, now time.Time, existing []store.Key) ([]
 		}
 	}
 	return fresh, nil
+}
+
+// stocked is the states in which there is always a key.
+var stocked = [...]string{store.KeyActive, store.KeyNext}
+
+// GenerateIDTokens makes what the ring lacks to sign id_tokens beside existing: an active and a next key of each algorithm
+// ([IDTokenAlgs]). An RSA key takes a tenth of a second or more of a core.
+func GenerateIDTokens(secrets Secrets, now time.Time, existing []store.Key) ([]store.Key, error) {
+	var fresh []store.Key
+	for _, alg := range idTokenAlgs {
+		for _, state := range stocked {
+			if has(existing, store.UseSign, string(alg), state) {
+				continue
+			}
+			key, err := generateSign(secrets, alg, state, now)
+			if err != nil {
+				return nil, err
+			}
+			fresh = append(fresh, key)
+		}
+	}
+	return fresh, nil
+}
+
+// EnsureIDTokens adds what the stored ring lacks to sign id_tokens. The keys are made before the store is locked, and a
+// server makes them behind its start ([Upkeep]), not in it: nobody waits for RSA.
+func EnsureIDTokens(ctx context.Context, db Store, actor store.Actor, secrets Secrets, now time.Time) error {
+	all, err := db.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
+	fresh, err := GenerateIDTokens(secrets, now, all)
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	err = change(ctx, db, actor, "keys.add", func(all []store.Key) ([]store.Key, error) {
+		return slices.DeleteFunc(slices.Clone(fresh), func(key store.Key) bool { // another replica may have been faster
+			return has(all, key.Use, key.Alg, key.State)
+		}), nil
+	})
+	if err != nil {
+		return fmt.Errorf("add keys of id_tokens: %w", err)
+	}
+	return nil
 }
 
 func has(keys []store.Key, use, alg, state string) bool {

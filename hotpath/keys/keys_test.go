@@ -33,6 +33,17 @@ func generate(t testing.TB, s Secrets, alg Alg, existing ...store.Key) []store.K
 	return keys
 }
 
+// complete is generate with the keys of id_tokens.
+func complete(t testing.TB, s Secrets, alg Alg) []store.Key {
+	t.Helper()
+	all := generate(t, s, alg)
+	signing, err := GenerateIDTokens(s, now, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(all, signing...)
+}
+
 func ring(t testing.TB, s Secrets, alg Alg, keys []store.Key) *Ring {
 	t.Helper()
 	r := NewRing(s, alg)

@@ -27,8 +27,10 @@ type snapshot struct {
 	entries   map[store.ID]entry
 	macs      [256]*MAC
 	mac       *MAC
-	signer    *Signer
-	verifiers map[string]*Verifier // by the encoded header of their tokens
+	signer    *Signer              // of the ring's algorithm
+	signers   map[Alg]*Signer      // the active ones of stored keys
+	verifiers map[string]*Verifier // by the encoded header of their access tokens
+	hints     map[string]*Verifier // likewise of their id_tokens
 	jwks      *JWKS
 	whole     bool // every key that is not retired was opened
 }
@@ -110,7 +112,7 @@ func (r *Ring) open(key store.Key) (entry, error) {
 // newSnapshot prepares every answer the ring gives. Keys come in the order of
 // their ids, which is that of their making: of two active ones the newer wins.
 func (r *Ring) newSnapshot(entries map[store.ID]entry) *snapshot {
-	s := &snapshot{entries: entries, verifiers: map[string]*Verifier{}, whole: true}
+	s := &snapshot{entries: entries, signers: map[Alg]*Signer{}, verifiers: map[string]*Verifier{}, hints: map[string]*Verifier{}, whole: true}
 	var published []*Signer
 	for _, e := range s.sorted() {
 		s.whole = s.whole && (e.mac != nil || e.signer != nil || e.key.State == store.KeyRetired)
@@ -119,7 +121,12 @@ func (r *Ring) newSnapshot(entries map[store.ID]entry) *snapshot {
 		}
 		if e.signer != nil {
 			published = append(published, e.signer)
-			s.addSigner(e.signer, e.key.State == store.KeyActive && Alg(e.key.Alg) == r.alg)
+			active := e.key.State == store.KeyActive
+			s.addSigner(e.signer, active && Alg(e.key.Alg) == r.alg)
+			s.hints[string(e.signer.HeaderOf(IDToken))] = &e.signer.Verifier
+			if active {
+				s.signers[Alg(e.key.Alg)] = e.signer
+			}
 		}
 	}
 	s.jwks = newJWKS(published)
@@ -140,7 +147,7 @@ func (s *snapshot) addMAC(e entry) {
 }
 
 func (s *snapshot) addSigner(signer *Signer, active bool) {
-	s.verifiers[string(signer.header)] = &signer.Verifier
+	s.verifiers[string(signer.Header())] = &signer.Verifier
 	if active {
 		s.signer = signer
 	}
@@ -161,10 +168,16 @@ func (r *Ring) ActiveMAC() *MAC { return r.now.Load().mac }
 // Signer is the active key of the ring's algorithm, nil when there is none.
 func (r *Ring) Signer() *Signer { return r.now.Load().signer }
 
+// SignerOf is the active stored key of an algorithm, nil when there is none. See [IDTokenAlgs].
+func (r *Ring) SignerOf(alg Alg) *Signer { return r.now.Load().signers[alg] }
+
 // Verifier is the key whose tokens begin with header, an encoded JWT segment;
 // nil when there is none. Only headers that are byte for byte what a key of the
 // ring writes are known, so no token chooses its algorithm (RFC 8725 §3.1).
 func (r *Ring) Verifier(header []byte) *Verifier { return r.now.Load().verifiers[string(header)] }
+
+// IDTokenVerifier is Verifier for id_tokens: no access token is one, and no id_token an access token.
+func (r *Ring) IDTokenVerifier(header []byte) *Verifier { return r.now.Load().hints[string(header)] }
 
 // JWKS is the public keys that sign, will sign or have signed. It changes only with the keys.
 func (r *Ring) JWKS() *JWKS { return r.now.Load().jwks }
@@ -172,7 +185,7 @@ func (r *Ring) JWKS() *JWKS { return r.now.Load().jwks }
 // Whole reports whether every key that is not retired was opened: then a token of an unknown key is none of ours.
 func (r *Ring) Whole() bool { return r.now.Load().whole }
 
-// Ready says what the ring lacks to issue tokens; nil when nothing.
+// Ready says what the ring lacks to issue access tokens; nil when nothing. Keys of id_tokens follow soon after a first start.
 func (r *Ring) Ready() error {
 	s := r.now.Load()
 	if s.mac == nil {
@@ -219,6 +232,22 @@ func (r *Ring) due(now time.Time) bool {
 	for _, e := range r.now.Load().entries {
 		if len(Retire([]store.Key{e.key}, now)) > 0 {
 			return true
+		}
+	}
+	return false
+}
+
+// lacksIDTokens reports whether an algorithm of id_tokens has no active or no next key, open here or not.
+func (r *Ring) lacksIDTokens() bool {
+	var all []store.Key
+	for _, e := range r.now.Load().entries {
+		all = append(all, e.key)
+	}
+	for _, alg := range idTokenAlgs {
+		for _, state := range stocked {
+			if !has(all, store.UseSign, string(alg), state) {
+				return true
+			}
 		}
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"oauth2-server/store"
@@ -13,6 +14,8 @@ const (
 	// lastToken is how long after its last day a key may be needed: an access token lives at most MaxTokenLife, and a replica
 	// that the rotation has not reached yet may have made one a little later.
 	lastToken = store.MaxTokenLife + time.Hour
+	// lastRefresh is lastToken of MAC keys, which make refresh tokens: one that is not rotated, or not used, is good as long as its grant.
+	lastRefresh = store.MaxRefreshTTL*time.Second + time.Hour
 	// feedAhead is how long a next key is in the feed before it may be used. A replica that gives verdicts is at most a
 	// second behind the feed, and one that is told of a key late must not meet its tokens before. No emergency is in such a hurry.
 	feedAhead = 2 * time.Second
@@ -41,8 +44,8 @@ func (e *EarlyError) Error() string {
 	return text
 }
 
-// ErrShared refuses to rotate what is not in the ring.
-var ErrShared = errors.New(`HS256 keys are not in the ring: put a new secret before the old one in OAUTH2_JWT_SECRET, "new,old", or in the place of ` +
+// ErrShared refuses to rotate what is not in the ring, where nothing else is to be rotated.
+var ErrShared = errors.New(`HS256 keys are not in the ring: HS256 itself is changed by the secret: put a new secret before the old one in OAUTH2_JWT_SECRET, "new,old", or in the place of ` +
 	"a secret that leaked; --use mac rotates the keys of opaque tokens")
 
 // The steps of the life of a key: which state follows on which. A state that has none stays.
@@ -58,7 +61,9 @@ var (
 // Rotate is the keys of all that a rotation changes or makes: active → retiring (an emergency: active and retiring →
 // retired), next → active, and a new next one. alg is the one that the servers sign with. now is the store's clock.
 //
-// Signing keys of other algorithms, left over from a change of OAUTH2_JWT_ALG, begin to retire with the first rotation
+// Signing keys of other algorithms that sign id_tokens ([IDTokenAlgs]) are rotated like the server's own, also where that is HS256, whose
+// keys follow from the secret and are no part of this. Those of the others,
+// left over from a change of OAUTH2_JWT_ALG, begin to retire with the first rotation
 // after the change: it can be no earlier than [Rotation].Ahead, when every replica signs with the new one. An emergency
 // rotates them too, as it may come while some replicas still sign with them.
 //
@@ -94,7 +99,7 @@ func (r Rotation) check(all []store.Key, alg Alg) error {
 	switch {
 	case r.Use != "" && r.Use != store.UseSign && r.Use != store.UseMAC:
 		return fmt.Errorf("rotate keys: use %q is neither %s nor %s", r.Use, store.UseSign, store.UseMAC)
-	case alg == HS256 && (r.Use == store.UseSign || r.Use == "" && r.Emergency):
+	case alg == HS256 && (r.Use == store.UseSign || r.Use == "" && r.Emergency) && !signs(all):
 		return ErrShared
 	}
 	for _, p := range []struct{ use, alg string }{{store.UseSign, string(alg)}, {store.UseMAC, store.AlgMAC}} {
@@ -108,6 +113,11 @@ func (r Rotation) check(all []store.Key, alg Alg) error {
 	return nil
 }
 
+// signs reports whether the ring has a key that signs: beside HS256 there are those of id_tokens.
+func signs(all []store.Key) bool {
+	return slices.ContainsFunc(all, func(key store.Key) bool { return key.Use == store.UseSign && key.State == store.KeyActive })
+}
+
 // steps is what the rotation does to a key, nil when it is of another use.
 func (r Rotation) steps(key *store.Key, alg Alg) map[string]string {
 	switch {
@@ -115,7 +125,7 @@ func (r Rotation) steps(key *store.Key, alg Alg) map[string]string {
 		return nil
 	case r.Emergency:
 		return emergency
-	case key.Use == store.UseSign && key.Alg != string(alg):
+	case key.Use == store.UseSign && key.Alg != string(alg) && !slices.Contains(idTokenAlgs, Alg(key.Alg)):
 		return leftover
 	}
 	return ordinary
@@ -161,11 +171,19 @@ func enter(key store.Key, state string, now time.Time) store.Key {
 	key.State, key.Since, key.Until = state, now, time.Time{}
 	switch state {
 	case store.KeyRetiring:
-		key.Until = now.Add(lastToken)
+		key.Until = now.Add(needed(&key))
 	case store.KeyRetired:
 		key = key.Masked()
 	}
 	return key
+}
+
+// needed is how long a key verifies after its last day.
+func needed(key *store.Key) time.Duration {
+	if key.Use == store.UseMAC {
+		return lastRefresh
+	}
+	return lastToken
 }
 
 // successor is a new next key for one that became active. The ring as it was says which numbers are taken: more than there are.
@@ -206,12 +224,17 @@ func Retire(all []store.Key, now time.Time) []store.Key {
 }
 
 // Upkeep does what has become due in the stored ring, as far as ring, which follows it, tells: it retires keys, and makes
-// those that this replica lacks to sign (a ring that was reset by somebody with another OAUTH2_JWT_ALG). When nothing is
+// those that this replica lacks to sign (a first start's, of id_tokens, or a ring that was reset by somebody with another OAUTH2_JWT_ALG). When nothing is
 // due it touches no store. Replicas may do it at once: the first does it. now is the store's clock. [store.ErrUnavailable].
 func Upkeep(ctx context.Context, db Store, ring *Ring, actor store.Actor, now time.Time) error {
 	if ring.Ready() != nil {
 		if _, err := Ensure(ctx, db, actor, ring.secrets, ring.alg, now); err != nil {
 			return fmt.Errorf("complete the ring: %w", err)
+		}
+	}
+	if ring.lacksIDTokens() {
+		if err := EnsureIDTokens(ctx, db, actor, ring.secrets, now); err != nil {
+			return err
 		}
 	}
 	if !ring.due(now) {

@@ -76,6 +76,9 @@ func TestRotationStepsOfEveryState(t *testing.T) {
 		until := time.Time{}
 		if to == store.KeyRetiring {
 			until = at.Add(store.MaxTokenLife + time.Hour)
+			if use == store.UseMAC {
+				until = at.Add(store.MaxRefreshTTL*time.Second + time.Hour) // refresh tokens live that long
+			}
 		}
 		if !got.Until.Equal(until) {
 			t.Errorf("%s → %s: until %v, want %v", from, to, got.Until, until)
@@ -102,28 +105,35 @@ func TestRotationStepsOfEveryState(t *testing.T) {
 			f(Rotation{Use: other, Emergency: true}, use, alg, state, state)
 		}
 	}
-	f(Rotation{}, store.UseSign, EdDSA, store.KeyActive, store.KeyRetiring) // left over from another OAUTH2_JWT_ALG
-	f(Rotation{}, store.UseSign, EdDSA, store.KeyNext, store.KeyRetired)
-	f(Rotation{}, store.UseSign, EdDSA, store.KeyRetiring, store.KeyRetiring)
-	f(Rotation{Emergency: true}, store.UseSign, EdDSA, store.KeyActive, store.KeyRetired)
-	f(Rotation{Emergency: true}, store.UseSign, EdDSA, store.KeyNext, store.KeyActive)
+	f(Rotation{}, store.UseSign, EdDSA, store.KeyActive, store.KeyRetiring) // signs id_tokens, whatever OAUTH2_JWT_ALG is
+	f(Rotation{}, store.UseSign, EdDSA, store.KeyNext, store.KeyActive)
+	f(Rotation{}, store.UseSign, PS256, store.KeyActive, store.KeyRetiring) // left over from another OAUTH2_JWT_ALG
+	f(Rotation{}, store.UseSign, PS256, store.KeyNext, store.KeyRetired)
+	f(Rotation{}, store.UseSign, PS256, store.KeyRetiring, store.KeyRetiring)
+	f(Rotation{Emergency: true}, store.UseSign, PS256, store.KeyActive, store.KeyRetired)
+	f(Rotation{Emergency: true}, store.UseSign, PS256, store.KeyNext, store.KeyActive)
 }
 
+// Access tokens live a day, and MAC keys make refresh tokens as well, which live a year.
 func TestRetireWaitsForTheLastToken(t *testing.T) {
 	s := secrets(t, newText)
 	all := rotate(t, generate(t, s, ES256), s, ES256, now.Add(time.Hour), Rotation{})
-	until := now.Add(time.Hour + store.MaxTokenLife + time.Hour)
-	if due := Retire(all, until.Add(-1)); len(due) != 0 || ring(t, s, ES256, all).due(until.Add(-1)) {
-		t.Errorf("%d keys are retired before their last token is dead", len(due))
-	}
-	due := Retire(all, until)
-	if len(due) != 2 || !ring(t, s, ES256, all).due(until) {
-		t.Fatalf("got %d keys, want 2", len(due))
-	}
-	for _, key := range due {
-		if key.State != store.KeyRetired || !key.Since.Equal(until) || !key.Until.IsZero() || key.Seals != nil {
+	for _, last := range []struct {
+		use  string
+		life time.Duration
+	}{{store.UseSign, store.MaxTokenLife}, {store.UseMAC, store.MaxRefreshTTL * time.Second}} {
+		until := now.Add(time.Hour + last.life + time.Hour)
+		if due := Retire(all, until.Add(-1)); len(due) != 0 || ring(t, s, ES256, all).due(until.Add(-1)) {
+			t.Errorf("%d keys are retired before their last token is dead", len(due))
+		}
+		due := Retire(all, until)
+		if len(due) != 1 || due[0].Use != last.use || !ring(t, s, ES256, all).due(until) {
+			t.Fatalf("got %d keys, want one to %s", len(due), last.use)
+		}
+		if key := due[0]; key.State != store.KeyRetired || !key.Since.Equal(until) || !key.Until.IsZero() || key.Seals != nil {
 			t.Errorf("got %+v", key.Masked())
 		}
+		all = joined(all, due)
 	}
 }
 
@@ -162,29 +172,56 @@ func TestRotationRefusesWhatItCannotDo(t *testing.T) {
 	f(all, EdDSA, Rotation{}, "OAUTH2_JWT_ALG")
 	f(all, EdDSA, Rotation{Emergency: true}, "OAUTH2_JWT_ALG")
 	f(nil, ES256, Rotation{Use: store.UseMAC}, "HMAC-SHA-256")
-	f(all, HS256, Rotation{Use: store.UseSign}, "OAUTH2_JWT_SECRET")
-	f(all, HS256, Rotation{Emergency: true}, "OAUTH2_JWT_SECRET")
+	shared := generate(t, s, HS256)
+	f(shared, HS256, Rotation{Use: store.UseSign}, "OAUTH2_JWT_SECRET")
+	f(shared, HS256, Rotation{Emergency: true}, "OAUTH2_JWT_SECRET")
 	if changed, err := Rotate(all, s, EdDSA, now.Add(time.Hour), Rotation{Use: store.UseMAC}); err != nil || len(changed) != 3 {
 		t.Errorf("MAC keys alone: got %d keys, %v, want 3 whatever signs", len(changed), err)
 	}
 }
 
+// Beside HS256, which the secret changes, the stored keys of id_tokens are rotated, and end when one leaked.
+func TestIDTokenKeysAreRotatedBesideHS256(t *testing.T) {
+	s := secrets(t, newText)
+	all := generate(t, s, HS256)
+	signing, err := GenerateIDTokens(s, now, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, signing...)
+	f := func(r Rotation, state string) {
+		t.Helper()
+		changed, err := Rotate(all, s, HS256, now.Add(time.Hour), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, alg := range idTokenAlgs {
+			if !has(changed, store.UseSign, string(alg), state) || !has(changed, store.UseSign, string(alg), store.KeyActive) {
+				t.Errorf("%+v: the active key of %s is not %s, or has no successor", r, alg, state)
+			}
+		}
+	}
+	f(Rotation{Use: store.UseSign}, store.KeyRetiring)
+	f(Rotation{Use: store.UseSign, Emergency: true}, store.KeyRetired)
+	f(Rotation{Emergency: true}, store.KeyRetired)
+}
+
 // A change of OAUTH2_JWT_ALG: the old keys go on to verify, and the first rotation after it ends them.
 func TestKeysOfAnotherAlgVerifyAndRetire(t *testing.T) {
 	s := secrets(t, newText)
-	old := generate(t, s, ES256)
-	header := ring(t, s, ES256, old).Signer().Header()
+	old := generate(t, s, PS256)
+	header := ring(t, s, PS256, old).Signer().Header()
 	for _, alg := range []Alg{EdDSA, HS256} {
 		all := joined(old, generate(t, s, alg, old...))
 		if r := ring(t, s, alg, all); r.Signer().Alg != alg || r.Verifier(header) == nil {
 			t.Errorf("%s: the ring signs with %s, and the old key verifies: %v", alg, r.Signer().Alg, r.Verifier(header) != nil)
 		}
 		all = rotate(t, all, s, alg, now.Add(time.Hour), Rotation{})
-		if ring(t, s, ES256, all).Signer() != nil || ring(t, s, alg, all).Verifier(header) == nil {
+		if ring(t, s, PS256, all).Signer() != nil || ring(t, s, alg, all).Verifier(header) == nil {
 			t.Errorf("%s: after a rotation the old key must verify and not sign", alg)
 		}
 		all = joined(all, Retire(all, now.Add(time.Hour+lastToken)))
-		if ring(t, s, alg, all).Verifier(header) != nil || has(all, store.UseSign, string(ES256), store.KeyNext) {
+		if ring(t, s, alg, all).Verifier(header) != nil || has(all, store.UseSign, string(PS256), store.KeyNext) {
 			t.Errorf("%s: keys of the old algorithm are left", alg)
 		}
 	}
@@ -302,7 +339,7 @@ func TestRotationSeesWhatAnotherDidJustBefore(t *testing.T) {
 func TestUpkeepTouchesTheStoreOnlyWhenItIsDue(t *testing.T) {
 	s := secrets(t, newText)
 	at := now.Add(time.Hour)
-	db := &memory{keys: rotate(t, generate(t, s, ES256), s, ES256, at, Rotation{})}
+	db := &memory{keys: rotate(t, complete(t, s, ES256), s, ES256, at, Rotation{})}
 	followers := []*Ring{ring(t, s, ES256, db.keys), ring(t, s, ES256, db.keys), ring(t, s, ES256, db.keys)}
 	f := func(at time.Time, asked int, actions ...string) {
 		t.Helper()

@@ -25,24 +25,40 @@ func (v *Verifier) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%s key %s", v.A
 // Verify reports whether signature is the key's, of message.
 func (v *Verifier) Verify(message, signature []byte) bool { return v.pair.verify(message, signature) }
 
-// A Signer signs access tokens.
+// A Kind is what a JWT is for. It stands in the header as its type, so that one kind never passes for another (RFC 8725 §3.11).
+type Kind uint8
+
+// The kinds that are signed.
+const (
+	AccessToken Kind = iota // RFC 9068 §2.1
+	IDToken                 // OpenID Connect Core §2, which asks for no type: clients that look at all expect this one
+	LogoutToken             // OpenID Connect Back-Channel Logout §2.4
+	numKinds
+)
+
+var kindTypes = [numKinds]string{AccessToken: "at+jwt", IDToken: "JWT", LogoutToken: "logout+jwt"}
+
+// A Signer signs tokens.
 type Signer struct {
 	Verifier
 	Created time.Time // zero for HS256
-	header  []byte
+	headers [numKinds][]byte
 }
 
 func newSigner(id store.ID, kid string, alg Alg, created time.Time, p pair) *Signer {
-	header := `{"alg":"` + string(alg) + `","typ":"at+jwt","kid":"` + kid + `"}`
-	return &Signer{
-		Verifier: Verifier{Key: id, KID: kid, Alg: alg, pair: p},
-		Created:  created,
-		header:   base64.RawURLEncoding.AppendEncode(nil, []byte(header)),
+	s := &Signer{Verifier: Verifier{Key: id, KID: kid, Alg: alg, pair: p}, Created: created}
+	for kind, typ := range kindTypes {
+		header := `{"alg":"` + string(alg) + `","typ":"` + typ + `","kid":"` + kid + `"}`
+		s.headers[kind] = base64.RawURLEncoding.AppendEncode(nil, []byte(header))
 	}
+	return s
 }
 
-// Header is the first segment of the tokens it signs (RFC 9068 §2.1), encoded. It must not be changed.
-func (s *Signer) Header() []byte { return s.header }
+// Header is the first segment of the access tokens it signs, encoded. It must not be changed.
+func (s *Signer) Header() []byte { return s.headers[AccessToken] }
+
+// HeaderOf is Header for tokens of a kind.
+func (s *Signer) HeaderOf(kind Kind) []byte { return s.headers[kind] }
 
 // Sign appends the signature of message, not encoded, to dst.
 func (s *Signer) Sign(dst, message []byte) ([]byte, error) { return s.pair.sign(dst, message) }

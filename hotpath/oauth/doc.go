@@ -3,7 +3,8 @@
 //
 //	Authenticate   who asks? From memory, in the same time for known and unknown   client.go
 //	Grant          the steps every grant shares, in order, then the grant's file   grant.go
-//	  └─ clientCredentials, …  one file a grant                                    clientcredentials.go
+//	  └─ clientCredentials, …  one file a grant                                    clientcredentials.go, authcode.go, refresh.go
+//	       └─ issue            what users' grants have in common                   allowance.go
 //	       └─ mint             a record becomes a token, durable before it is told mint.go
 //	Introspect     the one verdict, alone or in batches                            verdict.go, introspect.go
 //	Revoke         one denial                                                      revoke.go

@@ -11,16 +11,28 @@ type Code uint8
 
 // The codes, each with the section that defines it.
 const (
-	InvalidRequest         Code = iota // RFC 6749 §5.2
-	InvalidClient                      // RFC 6749 §5.2
-	InvalidGrant                       // RFC 6749 §5.2
-	UnauthorizedClient                 // RFC 6749 §5.2
-	UnsupportedGrantType               // RFC 6749 §5.2
-	InvalidScope                       // RFC 6749 §5.2
-	InvalidTarget                      // RFC 8707 §2
-	ServerError                        // RFC 6749 §4.1.2.1
-	TemporarilyUnavailable             // RFC 6749 §4.1.2.1
-	TooManyRequests                    // in no RFC: of the status that RFC 6585 §4 defines
+	InvalidRequest           Code = iota // RFC 6749 §5.2
+	InvalidClient                        // RFC 6749 §5.2
+	InvalidGrant                         // RFC 6749 §5.2
+	UnauthorizedClient                   // RFC 6749 §5.2
+	UnsupportedGrantType                 // RFC 6749 §5.2
+	InvalidScope                         // RFC 6749 §5.2
+	InvalidTarget                        // RFC 8707 §2
+	ServerError                          // RFC 6749 §4.1.2.1
+	TemporarilyUnavailable               // RFC 6749 §4.1.2.1
+	TooManyRequests                      // in no RFC: of the status that RFC 6585 §4 defines
+	UnsupportedResponseType              // RFC 6749 §4.1.2.1
+	AccessDenied                         // RFC 6749 §4.1.2.1
+	LoginRequired                        // OpenID Connect Core §3.1.2.6
+	ConsentRequired                      // OpenID Connect Core §3.1.2.6
+	InteractionRequired                  // OpenID Connect Core §3.1.2.6
+	AccountSelectionRequired             // OpenID Connect Core §3.1.2.6
+	RequestNotSupported                  // OpenID Connect Core §3.1.2.6
+	RequestURINotSupported               // OpenID Connect Core §3.1.2.6
+	InvalidRequestURI                    // OpenID Connect Core §3.1.2.6
+	RegistrationNotSupported             // OpenID Connect Core §3.1.2.6
+	InvalidToken                         // RFC 6750 §3.1
+	InsufficientScope                    // RFC 6750 §3.1
 	NumCodes
 )
 
@@ -35,6 +47,19 @@ var codeNames = [NumCodes]string{
 	ServerError:            "server_error",
 	TemporarilyUnavailable: "temporarily_unavailable",
 	TooManyRequests:        "too_many_requests",
+
+	UnsupportedResponseType:  "unsupported_response_type",
+	AccessDenied:             "access_denied",
+	LoginRequired:            "login_required",
+	ConsentRequired:          "consent_required",
+	InteractionRequired:      "interaction_required",
+	AccountSelectionRequired: "account_selection_required",
+	RequestNotSupported:      "request_not_supported",
+	RequestURINotSupported:   "request_uri_not_supported",
+	InvalidRequestURI:        "invalid_request_uri",
+	RegistrationNotSupported: "registration_not_supported",
+	InvalidToken:             "invalid_token",
+	InsufficientScope:        "insufficient_scope",
 }
 
 func (c Code) String() string { return codeNames[c] }

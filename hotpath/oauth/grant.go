@@ -9,21 +9,34 @@ import (
 
 // A TokenRequest is a parsed token request (RFC 6749 §3.2). The bytes are valid until the handler returns.
 type TokenRequest struct {
-	GrantType []byte
-	Scope     []byte   // nil: none was asked
-	Targets   [][]byte // the resource (RFC 8707) and audience parameters
+	GrantType    []byte
+	Scope        []byte   // nil: none was asked
+	Targets      [][]byte // the resource (RFC 8707) and audience parameters
+	Code         []byte   // RFC 6749 §4.1.3, with RedirectURI and, of RFC 7636 §4.5, Verifier
+	RedirectURI  []byte
+	Verifier     []byte
+	RefreshToken []byte // RFC 6749 §6
 }
 
 // A TokenResponse is what the token endpoint answers (RFC 6749 §5.1). Its slices are reused: pass one in again.
 type TokenResponse struct {
-	Token     []byte
-	ExpiresIn int64 // seconds
-	Scope     []byte
-	Grant     GrantType
-	JWT       bool
+	Token        []byte
+	ExpiresIn    int64 // seconds
+	Scope        []byte
+	RefreshToken []byte // empty: none
+	IDToken      []byte // empty: none
+	Grant        GrantType
+	JWT          bool
 
 	record store.Record
 	row    []byte // the record's bytes, until the row is durable
+}
+
+// Wipe overwrites the tokens.
+func (a *TokenResponse) Wipe() {
+	clear(a.Token)
+	clear(a.RefreshToken)
+	clear(a.IDToken)
 }
 
 // A GrantType is one that the token endpoint knows.
@@ -32,10 +45,14 @@ type GrantType uint8
 // The grant types.
 const (
 	GrantClientCredentials GrantType = iota // RFC 6749 §4.4
+	GrantAuthorizationCode                  // RFC 6749 §4.1.3
+	GrantRefresh                            // RFC 6749 §6
 	NumGrants
 )
 
-var grantNames = [NumGrants]string{GrantClientCredentials: "client_credentials"}
+var grantNames = [NumGrants]string{
+	GrantClientCredentials: "client_credentials", GrantAuthorizationCode: "authorization_code", GrantRefresh: "refresh_token",
+}
 
 func (g GrantType) String() string { return grantNames[g] }
 
@@ -52,26 +69,26 @@ func (s *Rules) Grant(caller Caller, q *TokenRequest, a *TokenResponse) error {
 	if !caller.MayUse(grant.String()) {
 		return errGrantRefused
 	}
+	a.begin(grant, caller)
+	switch grant {
+	case GrantAuthorizationCode:
+		return s.authorizationCode(caller, q, a)
+	case GrantRefresh:
+		return s.refresh(caller, q, a)
+	default:
+		return s.clientCredentials(caller, q, a)
+	}
+}
+
+// begin makes the answer one to the caller that says nothing yet.
+func (a *TokenResponse) begin(grant GrantType, caller Caller) {
 	a.Grant = grant
+	a.RefreshToken, a.IDToken = a.RefreshToken[:0], a.IDToken[:0]
 	r := &a.record
 	*r = store.Record{
 		Client: append(r.Client[:0], caller.ID...), Position: caller.Position,
 		Subject: r.Subject[:0], Scope: r.Scope[:0], Audience: r.Audience[:0],
 	}
-	if r.Scope, err = narrowScope(r.Scope, caller.Client, q.Scope); err != nil {
-		return err
-	}
-	if r.Audience, err = s.target(r.Audience, caller.Client, q.Targets); err != nil {
-		return err
-	}
-	switch grant {
-	case GrantClientCredentials:
-		err = s.clientCredentials(caller, r)
-	}
-	if err != nil {
-		return err
-	}
-	return s.mint(caller.Client, r, a)
 }
 
 func grantOf(name []byte) (GrantType, error) {

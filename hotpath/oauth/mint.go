@@ -12,7 +12,8 @@ import (
 var errNoKey = fmt.Errorf("no active key: %w", store.ErrUnavailable)
 
 // mint turns a record into an access token of the client's format. An opaque
-// token's row is durable before this returns: what is answered with 200 survives (promise P2).
+// token's row is durable before this returns: what is answered with 200 survives (promise P2). It expires no later
+// than the record says already, if it says.
 func (s *Rules) mint(client *store.Client, r *store.Record, a *TokenResponse) error {
 	now := s.Tokens.Now()
 	ttl := client.AccessTTL
@@ -21,8 +22,10 @@ func (s *Rules) mint(client *store.Client, r *store.Record, a *TokenResponse) er
 	}
 	r.ID = store.NewID(time.Unix(0, now))
 	r.Issued = now / int64(time.Second)
-	r.Expires = r.Issued + ttl
-	a.ExpiresIn, a.Scope = ttl, r.Scope
+	if until := r.Issued + ttl; r.Expires == 0 || until < r.Expires {
+		r.Expires = until
+	}
+	a.ExpiresIn, a.Scope = r.Expires-r.Issued, r.Scope
 
 	format := client.TokenFormat
 	if format == "" {
@@ -67,6 +70,14 @@ func (a *TokenResponse) AppendJSON(dst []byte) []byte {
 	if len(a.Scope) > 0 {
 		dst = append(dst, `,"scope":`...)
 		dst = token.AppendString(dst, a.Scope)
+	}
+	if len(a.RefreshToken) > 0 {
+		dst = append(dst, `,"refresh_token":"`...)
+		dst = append(append(dst, a.RefreshToken...), '"')
+	}
+	if len(a.IDToken) > 0 {
+		dst = append(dst, `,"id_token":"`...)
+		dst = append(append(dst, a.IDToken...), '"')
 	}
 	return append(dst, '}')
 }

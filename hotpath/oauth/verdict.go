@@ -22,19 +22,21 @@ import (
 //	       the record: here, or found in the tiers
 //	judge  its key still holds, not denied, not cut off; may the caller see it?
 type Reading struct {
-	Record store.Record // valid until the reading is used again
-	bytes  []byte       // what Record's fields alias
-	far    bool         // an opaque token: its record must be found
-	key    store.TokenKey
-	number byte              // of the MAC key of an opaque token
-	header []byte            // of a JWT: it names the key; nil of an opaque token; valid as long as the text
-	waited bool              // a poll was awaited for the request already
-	digest [sha256.Size]byte // of a JWT's text; here, because it is passed through an interface
+	Record  store.Record // valid until the reading is used again
+	bytes   []byte       // what Record's fields alias
+	far     bool         // an opaque token: its record must be found
+	key     store.TokenKey
+	number  byte              // of the MAC key of an opaque token
+	header  []byte            // of a JWT: it names the key; nil of an opaque token; valid as long as the text
+	refresh bool              // a refresh token: its record is what its grant says
+	waited  bool              // a poll was awaited for the request already
+	digest  [sha256.Size]byte // of a JWT's text; here, because it is passed through an interface
 }
 
 // read judges the text alone: is it one that we wrote, and not expired? Garbage costs no I/O (promise P6). An error
 // means that the text names a key that this replica may just not know.
 func (s *Rules) read(text []byte, t *Reading) (bool, error) {
+	t.refresh = false
 	switch token.KindOf(text) {
 	case token.Access:
 		return s.readOpaque(text, t)
@@ -46,19 +48,26 @@ func (s *Rules) read(text []byte, t *Reading) (bool, error) {
 }
 
 func (s *Rules) readOpaque(text []byte, t *Reading) (bool, error) {
-	opaque, err := token.ParseOpaque(s.Ring, token.Access, text)
-	if errors.Is(err, token.ErrUnknownKey) && s.awaitKey(int(opaque.Key), t) {
-		opaque, err = token.ParseOpaque(s.Ring, token.Access, text)
-	}
-	if errors.Is(err, token.ErrUnknownKey) {
-		return false, s.unknownKey()
-	}
-	if err != nil {
-		return false, nil //nolint:nilerr // no token of ours, which is a verdict and no fault
+	opaque, authentic, err := s.open(token.Access, text, t)
+	if !authentic || err != nil {
+		return false, err
 	}
 	t.far, t.key = true, store.TokenKey{ID: opaque.ID, Expires: opaque.Expires}
 	t.number, t.header = opaque.Key, nil
 	return opaque.Expires > s.now(), nil
+}
+
+// open reads an opaque text of the kind. What is none of ours is not authentic, which is a verdict and no fault, and costs no I/O
+// (promise P6). An error means that the text names a key that this replica may just not know. Of t it touches what awaitKey does.
+func (s *Rules) open(kind token.Kind, text []byte, t *Reading) (opaque token.Opaque, authentic bool, err error) {
+	opaque, err = token.ParseOpaque(s.Ring, kind, text)
+	if errors.Is(err, token.ErrUnknownKey) && s.awaitKey(int(opaque.Key), t) {
+		opaque, err = token.ParseOpaque(s.Ring, kind, text)
+	}
+	if errors.Is(err, token.ErrUnknownKey) {
+		return opaque, false, s.unknownKey()
+	}
+	return opaque, err == nil, nil
 }
 
 // readJWT takes a JWT that was verified before from memory, as long as its key is in the ring.

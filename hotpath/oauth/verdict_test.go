@@ -34,7 +34,7 @@ func (s *tiers) Find(dst []byte, _ store.TokenKey) ([]byte, cache.Tier, error) {
 }
 
 // newRules is rules over tiers, with a fresh ring, and the ring's stored keys.
-func newRules(t *testing.T, s *tiers) (*Rules, []store.Key) {
+func newRules(t testing.TB, s *tiers) (*Rules, []store.Key) {
 	t.Helper()
 	secrets, err := keys.ParseSecrets("a-secret-of-the-tests-with-more-than-32-bytes")
 	if err != nil {

@@ -17,6 +17,8 @@ const (
 		`"created":"2026-01-02T03:04:05Z"}`
 	goldenAccess  = "oat_AQGJCl2slndLvM6zAgmagFdrSdIApp7M_O6EiHr6KWFDT7SORC6O"
 	goldenRefresh = "ort_AQGJCl2slndLvM6zAgmagFcAAAADs_wr7o9-e-NOAOQTdOTNTzJ6"
+	goldenCode    = "oac_AQGJCl2slndLvM6zAgmagFdrSdIAp9ThffJwgWTPZHv9h_HAqL-s"
+	goldenPushed  = "oar_AQGJCl2slndLvM6zAgmagFdrSdIAU0Nx3iZ4-j4pa3Pc1PYWDHYo"
 	goldenJWT     = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ijg0YzQ3MTc2MmJkOWU4ZTcifQ" +
 		".eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwic3ViIjoiY2xpZW50IiwiYXVkIjoiaHR0cHM6Ly9hcGkuZXhhbXBsZSIsImNsaWVudF9p" +
 		"ZCI6ImNsaWVudCIsInNjb3BlIjoicmVhZCB3cml0ZSIsImlhdCI6MTc2NzMyMzA0NSwiZXhwIjoxNzY3MzI2NjQ1LCJqdGkiOiIwMTg5MGE1ZC1h" +
@@ -55,8 +57,14 @@ func TestFormatsStayAsTheyAre(t *testing.T) {
 	if got := AppendOpaque(nil, ring.MAC(1), Access, r.ID, 1_800_000_000); string(got) != goldenAccess {
 		t.Errorf("got %s, want %s", got, goldenAccess)
 	}
-	if got := AppendOpaque(nil, ring.MAC(1), Refresh, r.ID, 3); string(got) != goldenRefresh {
+	if got := AppendRefresh(nil, ring.MAC(1), r.ID, 3); string(got) != goldenRefresh {
 		t.Errorf("got %s, want %s", got, goldenRefresh)
+	}
+	if got := AppendOpaque(nil, ring.MAC(1), Code, r.ID, 1_800_000_000); string(got) != goldenCode {
+		t.Errorf("got %s, want %s", got, goldenCode)
+	}
+	if got := AppendOpaque(nil, ring.MAC(1), Pushed, r.ID, 1_800_000_000); string(got) != goldenPushed {
+		t.Errorf("got %s, want %s", got, goldenPushed)
 	}
 	if got := appendJWT(t, ring, r); string(got) != goldenJWT {
 		t.Errorf("got %s, want %s", got, goldenJWT)

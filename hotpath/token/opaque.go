@@ -13,19 +13,19 @@ import (
 const OpaqueLen = prefixBytes + 52
 
 const (
-	bodyBytes = 1 + 16 + 4 // key number, id, expiry
+	bodyBytes = 1 + 16 + 4 // key number, id, expiry or generation
 	rawBytes  = bodyBytes + keys.MACBytes
 )
 
 // Opaque is what an opaque token says of itself.
 type Opaque struct {
 	ID      store.ID
-	Expires int64 // Unix seconds
+	Expires int64 // Unix seconds; of a refresh token its generation
 	Key     byte
 }
 
-// AppendOpaque appends a token of the kind, access or refresh, made with the
-// MAC key. expires is in Unix seconds and ends in 2106, with its 32 bits.
+// AppendOpaque appends a token of the kind, any but a JWT, made with the MAC
+// key. expires is in Unix seconds and ends in 2106, with its 32 bits.
 func AppendOpaque(dst []byte, mac *keys.MAC, kind Kind, id store.ID, expires int64) []byte {
 	var raw [rawBytes]byte
 	raw[0] = mac.Number
@@ -37,6 +37,16 @@ func AppendOpaque(dst []byte, mac *keys.MAC, kind Kind, id store.ID, expires int
 	dst = append(dst, kind.prefix()...)
 	return base64.RawURLEncoding.AppendEncode(dst, raw[:])
 }
+
+// AppendRefresh appends the refresh token of a grant's generation. It has no
+// expiry, which is the grant's: the generation stands in its place. One key,
+// grant and generation make one text, so that it needs to be kept nowhere.
+func AppendRefresh(dst []byte, mac *keys.MAC, grant store.ID, generation uint32) []byte {
+	return AppendOpaque(dst, mac, Refresh, grant, int64(generation))
+}
+
+// Generation is that of a refresh token.
+func (o Opaque) Generation() uint32 { return uint32(o.Expires) }
 
 // ParseOpaque reads what AppendOpaque wrote for the kind, and nothing else:
 // there is one text for a token. It touches no memory but the text and the

@@ -10,9 +10,12 @@ import (
 	"oauth2-server/store"
 )
 
+// opaqueKinds is every kind whose text is authenticated by a MAC key.
+var opaqueKinds = []Kind{Access, Refresh, Code, Pushed}
+
 func TestOpaqueRoundTrip(t *testing.T) {
 	ring := newRing(t, keys.HS256)
-	for _, kind := range []Kind{Access, Refresh} {
+	for _, kind := range opaqueKinds {
 		for _, expires := range []int64{0, 1, 1_800_000_000, 1<<32 - 1} {
 			id := store.NewID(now)
 			text := AppendOpaque([]byte("before"), ring.ActiveMAC(), kind, id, expires)
@@ -76,28 +79,58 @@ func TestOpaqueErrorsTellWhy(t *testing.T) {
 	f(keys.NewRing(secrets(t), keys.HS256), Access, text, ErrUnknownKey, Opaque{id, 7, 1})
 }
 
-// The kind is under the MAC: a refresh token's body under another prefix is forged.
+// The kind is under the MAC: the text of one never passes for another, neither as it is nor under the other's prefix.
 func TestOpaqueKindIsAuthenticated(t *testing.T) {
 	ring := newRing(t, keys.HS256)
-	refresh := AppendOpaque(nil, ring.ActiveMAC(), Refresh, store.NewID(now), 1)
-	copy(refresh, prefixAccess)
-	if _, err := ParseOpaque(ring, Access, refresh); !errors.Is(err, ErrMAC) {
-		t.Errorf("got %v, want %v", err, ErrMAC)
+	for _, made := range opaqueKinds {
+		text := AppendOpaque(nil, ring.ActiveMAC(), made, store.NewID(now), 1)
+		for _, asked := range opaqueKinds {
+			if asked == made {
+				continue
+			}
+			if _, err := ParseOpaque(ring, asked, text); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%d for %d: got %v, want %v", made, asked, err, ErrMalformed)
+			}
+			disguised := append([]byte(asked.prefix()), text[prefixBytes:]...)
+			if _, err := ParseOpaque(ring, asked, disguised); !errors.Is(err, ErrMAC) {
+				t.Errorf("%d under the prefix of %d: got %v, want %v", made, asked, err, ErrMAC)
+			}
+		}
+	}
+}
+
+// A refresh token is a pure function of key, grant and generation, all of which it tells.
+func TestRefreshTellsItsGeneration(t *testing.T) {
+	ring, grant := newRing(t, keys.HS256), store.NewID(now)
+	for _, generation := range []uint32{1, 2, 1<<32 - 1} {
+		text := AppendRefresh(nil, ring.ActiveMAC(), grant, generation)
+		got, err := ParseOpaque(ring, Refresh, text)
+		if err != nil || got.ID != grant || got.Generation() != generation {
+			t.Errorf("got %v, %v", got, err)
+		}
+		if again := AppendRefresh(nil, ring.ActiveMAC(), grant, generation); string(again) != string(text) {
+			t.Errorf("got %s and %s for one generation", text, again)
+		}
 	}
 }
 
 func FuzzParseOpaque(f *testing.F) {
 	ring := goldenRing(f)
-	const good = goldenAccess
-	f.Add(good)
-	f.Add(good[:55])
-	f.Add(good + "\n")
+	golden := map[Kind]string{Access: goldenAccess, Refresh: goldenRefresh, Code: goldenCode, Pushed: goldenPushed}
+	for _, good := range golden {
+		f.Add(good)
+		f.Add(good[:55])
+		f.Add(good + "\n")
+		for _, kind := range opaqueKinds {
+			f.Add(kind.prefix() + good[4:])
+		}
+	}
 	f.Add("oat_" + strings.Repeat("A", 52))
-	f.Add("ort_" + good[4:])
-	f.Add(goldenRefresh)
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := ParseOpaque(ring, Access, []byte(text)); (err == nil) != (text == good) {
-			t.Errorf("%q: got %v", text, err)
+		for kind, good := range golden {
+			if _, err := ParseOpaque(ring, kind, []byte(text)); (err == nil) != (text == good) {
+				t.Errorf("%q as kind %d: got %v", text, kind, err)
+			}
 		}
 	})
 }

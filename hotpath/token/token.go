@@ -16,12 +16,16 @@ const (
 	Access  Kind = 1 // opaque access token
 	Refresh Kind = 2
 	JWT     Kind = 3 // at+jwt access token
+	Code    Kind = 4 // authorization code
+	Pushed  Kind = 5 // reference of a pushed authorization request, behind its URN
 )
 
 const (
 	prefixBytes   = 4
 	prefixAccess  = "oat_"
 	prefixRefresh = "ort_"
+	prefixCode    = "oac_"
+	prefixPushed  = "oar_"
 	prefixJWT     = "eyJ" // {" in base64url
 )
 
@@ -49,6 +53,10 @@ func KindOf(text []byte) Kind {
 		return Refresh
 	case bytes.HasPrefix(text, []byte(prefixJWT)):
 		return JWT
+	case bytes.HasPrefix(text, []byte(prefixCode)):
+		return Code
+	case bytes.HasPrefix(text, []byte(prefixPushed)):
+		return Pushed
 	}
 	return Unknown
 }
@@ -60,6 +68,10 @@ func (k Kind) prefix() string {
 		return prefixAccess
 	case Refresh:
 		return prefixRefresh
+	case Code:
+		return prefixCode
+	case Pushed:
+		return prefixPushed
 	}
 	panic(fmt.Sprintf("BUG: kind %d is not opaque", k))
 }

@@ -64,5 +64,8 @@ func TestKindOf(t *testing.T) {
 	f("oat", Unknown)
 	f("OAT_x", Unknown)
 	f(" oat_x", Unknown)
-	f("oac_x", Unknown)
+	f("oac_x", Code)
+	f("oar_x", Pushed)
+	f("odc_x", Unknown)
+	f("urn:ietf:params:oauth:request_uri:oar_x", Unknown)
 }
