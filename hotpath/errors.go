@@ -25,6 +25,20 @@ var statusOf = [oauth.NumCodes]int{
 	oauth.ServerError:            fasthttp.StatusInternalServerError,
 	oauth.TemporarilyUnavailable: fasthttp.StatusServiceUnavailable,
 	oauth.TooManyRequests:        fasthttp.StatusTooManyRequests,
+	oauth.InvalidToken:           fasthttp.StatusUnauthorized, // RFC 6750 §3.1
+	oauth.InsufficientScope:      fasthttp.StatusForbidden,    // likewise
+
+	// At the endpoint for pushed requests, or on a page (RFC 9126 §2.3).
+	oauth.UnsupportedResponseType:  fasthttp.StatusBadRequest,
+	oauth.AccessDenied:             fasthttp.StatusBadRequest,
+	oauth.LoginRequired:            fasthttp.StatusBadRequest,
+	oauth.ConsentRequired:          fasthttp.StatusBadRequest,
+	oauth.InteractionRequired:      fasthttp.StatusBadRequest,
+	oauth.AccountSelectionRequired: fasthttp.StatusBadRequest,
+	oauth.RequestNotSupported:      fasthttp.StatusBadRequest,
+	oauth.RequestURINotSupported:   fasthttp.StatusBadRequest,
+	oauth.InvalidRequestURI:        fasthttp.StatusBadRequest,
+	oauth.RegistrationNotSupported: fasthttp.StatusBadRequest,
 }
 
 // Answers that are not the rules' but HTTP's.
@@ -65,12 +79,18 @@ func (s *Server) answerError(ctx *fasthttp.RequestCtx, x *exchange, id routeID, 
 	}
 	switch status {
 	case fasthttp.StatusUnauthorized:
-		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, challenge)
+		if refusal.Code == oauth.InvalidClient { // a resource has set its own
+			ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, challenge)
+		}
 	case fasthttp.StatusServiceUnavailable:
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 	case fasthttp.StatusTooManyRequests:
 		x.text = strconv.AppendInt(x.text[:0], retrySeconds(&x.verdict), 10)
 		ctx.Response.Header.SetBytesV(fasthttp.HeaderRetryAfter, x.text)
+	}
+	if s.front != nil && (isPage(id) || refusal == errNoRoute && wantsPage(ctx)) {
+		s.errorPage(ctx, x, status, refusal, err)
+		return
 	}
 	x.appendError(refusal)
 	ctx.SetStatusCode(status)

@@ -39,7 +39,7 @@ func (x *exchange) reset() {
 	x.client = nil
 	clear(x.request.Targets)
 	x.request = oauth.TokenRequest{Targets: x.request.Targets[:0]}
-	clear(x.response.Token)
+	x.response.Wipe()
 	x.lines.wipe()
 	x.who, x.verdict = limits.Who{}, limits.Verdict{}
 	clear(x.body)
@@ -67,13 +67,17 @@ func (x *exchange) parseForm(ctx *fasthttp.RequestCtx, repeatable ...string) err
 // readCredentials finds how the client presents itself, in one way only (RFC 6749 §2.3).
 func (x *exchange) readCredentials(ctx *fasthttp.RequestCtx) error {
 	id, secret := x.form.get("client_id"), x.form.get("client_secret")
-	assertion := x.form.get("client_assertion") != nil
+	assertion, kind := x.form.get("client_assertion"), x.form.get("client_assertion_type")
+	asserted := assertion != nil || kind != nil
 	basicID, basicSecret, err := parseBasic(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), x.basic[:0])
 	switch absent := errors.Is(err, errBasicAbsent); {
-	case !absent && (secret != nil || assertion), secret != nil && assertion:
+	case !absent && (secret != nil || asserted), secret != nil && asserted:
 		return errCredentialsTwice
-	case absent && assertion:
-		return oauth.ErrClient // not supported
+	case absent && asserted:
+		if string(kind) != oauth.AssertionType || assertion == nil { // RFC 7521 §4.2: both are required
+			return oauth.ErrClient
+		}
+		x.credentials = oauth.Credentials{Method: oauth.MethodAssertion, ID: id, Assertion: assertion}
 	case absent && secret != nil && id != nil:
 		x.credentials = oauth.Credentials{Method: oauth.MethodPost, ID: id, Secret: secret}
 	case absent && secret == nil && id != nil:

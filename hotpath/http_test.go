@@ -59,7 +59,7 @@ func TestOtherContentTypesAreRefused(t *testing.T) {
 
 // RFC 8414 §3: the issuer is the URL's, and only what works is listed.
 func TestMetadataIsTrue(t *testing.T) {
-	s := newSite(t)
+	s := newPeople(t)
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {
 		r := s.do(call{method: "GET", path: path})
 		if r.status != 200 || r.field("issuer") != issuer || r.header.Get("Access-Control-Allow-Origin") != "*" {

@@ -20,7 +20,11 @@ type Limiter interface {
 const unlimited = limits.NumEndpoints
 
 // grantEndpoints are spent beside the token endpoint's own, once the grant is known.
-var grantEndpoints = [oauth.NumGrants]limits.Endpoint{oauth.GrantClientCredentials: limits.TokenClientCredentials}
+var grantEndpoints = [oauth.NumGrants]limits.Endpoint{
+	oauth.GrantClientCredentials: limits.TokenClientCredentials,
+	oauth.GrantAuthorizationCode: limits.TokenAuthorizationCode,
+	oauth.GrantRefresh:           limits.TokenRefreshToken,
+}
 
 // spend takes n permits from who asks, or returns a refusal of the code TooManyRequests. Of the rules that let the request pass, the tightest is told.
 func (s *Server) spend(x *exchange, e limits.Endpoint, stage limits.Stage, n int64) error {

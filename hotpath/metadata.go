@@ -6,27 +6,49 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
+	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
 
-// serverMetadata is RFC 8414 §2 and OpenID Connect Discovery §3: only what works.
+// serverMetadata is RFC 8414 §2, OpenID Connect Discovery §3 and the documents named below: only what works.
 type serverMetadata struct {
 	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 	TokenEndpoint         string   `json:"token_endpoint"`
 	TokenMethods          []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAlgs             []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	PushedEndpoint        string   `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
+	PushedOnly            bool     `json:"require_pushed_authorization_requests"`
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	IntrospectionMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs     []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	RevocationMethods     []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs        []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	UserInfoEndpoint      string   `json:"userinfo_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"` // RP-Initiated Logout 1.0 §2.1
 	JWKSURI               string   `json:"jwks_uri"`
-	GrantTypes            []string `json:"grant_types_supported"`
-	ResponseTypes         []string `json:"response_types_supported"` // required, and there are none
-	SubjectTypes          []string `json:"subject_types_supported"`
-	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"` // required, and there are none
+
+	Scopes         []string   `json:"scopes_supported"` // those with a meaning here; clients have others of their own
+	Claims         []string   `json:"claims_supported"`
+	GrantTypes     []string   `json:"grant_types_supported"`
+	ResponseTypes  []string   `json:"response_types_supported"`
+	ResponseModes  []string   `json:"response_modes_supported"`
+	Challenges     []string   `json:"code_challenge_methods_supported"`
+	Prompts        []string   `json:"prompt_values_supported"` // Initiating User Registration 1.0 §3.1
+	SubjectTypes   []string   `json:"subject_types_supported"`
+	IDTokenAlgs    []keys.Alg `json:"id_token_signing_alg_values_supported"`
+	IssuerInAnswer bool       `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
+	LogoutByServer bool       `json:"backchannel_logout_supported"`                   // Back-Channel Logout 1.0 §2.1
+	LogoutSession  bool       `json:"backchannel_logout_session_supported"`
+	ClaimsRequests bool       `json:"claims_parameter_supported"`
+	RequestObjects bool       `json:"request_parameter_supported"`
+	RequestURIs    bool       `json:"request_uri_parameter_supported"` // of others; what was pushed here is no such URI
 }
 
 // document is a prepared body with its validator (RFC 9110 §8.8.3).
@@ -36,20 +58,32 @@ type document struct {
 }
 
 func newMetadata(issuer string) document {
-	secret := []string{store.AuthBasic, store.AuthPost}
+	at := func(id routeID) string { return issuer + routes[id].path }
+	proved := []string{store.AuthBasic, store.AuthPost, store.AuthPrivateKeyJWT, store.AuthClientSecretJWT}
+	all := append(slices.Clone(proved), store.AuthNone)
+	algs := append(oauth.AssertionAlgs(store.AuthPrivateKeyJWT), oauth.AssertionAlgs(store.AuthClientSecretJWT)...)
 	body, err := json.Marshal(serverMetadata{
 		Issuer:                issuer,
-		TokenEndpoint:         issuer + routes[routeToken].path,
-		TokenMethods:          secret,
-		IntrospectionEndpoint: issuer + routes[routeIntrospect].path,
-		IntrospectionMethods:  secret,
-		RevocationEndpoint:    issuer + routes[routeRevoke].path,
-		RevocationMethods:     append(secret, store.AuthNone),
-		JWKSURI:               issuer + routes[routeJWKS].path,
-		GrantTypes:            oauth.GrantTypes(),
-		ResponseTypes:         []string{},
-		SubjectTypes:          []string{"public"},
-		IDTokenAlgs:           []string{},
+		AuthorizationEndpoint: at(routeAuthorize),
+		TokenEndpoint:         at(routeToken), TokenMethods: all, TokenAlgs: algs,
+		PushedEndpoint:        at(routePush),
+		IntrospectionEndpoint: at(routeIntrospect), IntrospectionMethods: proved, IntrospectionAlgs: algs,
+		RevocationEndpoint: at(routeRevoke), RevocationMethods: all, RevocationAlgs: algs,
+		UserInfoEndpoint:   at(routeUserInfo),
+		EndSessionEndpoint: at(routeLogout),
+		JWKSURI:            at(routeJWKS),
+		Scopes:             oauth.Scopes(),
+		Claims:             oauth.Claims(),
+		GrantTypes:         oauth.GrantTypes(),
+		ResponseTypes:      []string{"code"},
+		ResponseModes:      []string{"query", "form_post"},
+		Challenges:         []string{"S256"},
+		Prompts:            []string{"none", "login", "consent", "select_account"},
+		SubjectTypes:       []string{"public"},
+		IDTokenAlgs:        keys.IDTokenAlgs(),
+		IssuerInAnswer:     true,
+		LogoutByServer:     true,
+		LogoutSession:      true,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("BUG: write metadata: %v", err))

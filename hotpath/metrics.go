@@ -1,6 +1,7 @@
 package hotpath
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -8,13 +9,14 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
+	"oauth2-server/hotpath/login"
 	"oauth2-server/hotpath/oauth"
 )
 
 // methods and statuses are the closed sets of two labels; the last entry of each is for all others.
 var (
 	methods  = [...]string{"GET", "HEAD", "POST", "OPTIONS", "other"}
-	statuses = [...]int{200, 204, 304, 400, 401, 404, 405, 408, 413, 417, 429, 431, 500, 503, 0}
+	statuses = [...]int{200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 408, 413, 417, 429, 431, 500, 503, 0}
 )
 
 // durationBounds are the upper bounds of request latencies, in seconds.
@@ -50,6 +52,23 @@ func newMeters(set *metrics.Set) *meters {
 		}
 	}
 	return m
+}
+
+// countLogin counts somebody who signs in, by what became of it.
+func (m *meters) countLogin(err error) {
+	outcome := "ok"
+	if err != nil {
+		_, limited := errors.AsType[*login.TooMany](err)
+		switch {
+		case limited:
+			outcome = "limited"
+		case errors.Is(err, login.ErrWrong):
+			outcome = "wrong"
+		default:
+			outcome = "fault"
+		}
+	}
+	m.set.GetOrCreateCounter(`oauth2_server_logins_total{outcome="` + outcome + `"}`).Inc()
 }
 
 func formatIndex(jwt bool) int {

@@ -32,6 +32,7 @@ type Options struct {
 	TLS     *tls.Config   // nil: plain HTTP
 	Limiter Limiter       // nil: nobody asks too often
 	Trusted proxy.Trusted // the proxies that say where a request comes from
+	Front   *Front        // for people; nil: there are no pages
 }
 
 // A Server is the public listener.
@@ -48,6 +49,7 @@ type Server struct {
 	trusted      proxy.Trusted
 	discovery    document
 	insertedPath string // of RFC 8414 §3.1, for an issuer with a path
+	front        *front // may be nil
 
 	server    *fasthttp.Server
 	exchanges sync.Pool
@@ -72,6 +74,11 @@ func New(options Options) (*Server, error) {
 		limiter: options.Limiter, trusted: options.Trusted,
 		discovery:    newMetadata(options.Rules.Issuer),
 		insertedPath: routes[routeServerMetadata].path + issuer.Path,
+	}
+	if options.Front != nil {
+		if s.front, err = newFront(*options.Front, issuer); err != nil {
+			return nil, err
+		}
 	}
 	s.exchanges.New = func() any { return new(exchange) }
 	s.server = newFastServer(s.serve, s.limits, s.log, s.refused)

@@ -48,6 +48,9 @@ func actor() store.Actor { return store.Actor{Kind: "cli", ID: testActor} }
 //	auditor   may introspect any token
 //	page      public, with a web origin
 //	basic, post  bound to their way of authentication
+//	web, spa  confidential and public, for people: codes and refresh tokens
+//	static    as web, whose refresh tokens stay the same
+//	once      as web, without refresh tokens
 func newSite(t testing.TB, change ...func(*Options)) *site {
 	t.Helper()
 	db, err := sqlite.Open(sqlite.Options{Path: sqlite.Memory, Create: true})
@@ -84,7 +87,10 @@ func newSite(t testing.TB, change ...func(*Options)) *site {
 			}
 		},
 	})
-	rules := oauth.New(oauth.Options{Issuer: issuer, Clients: tier, Tokens: tier, Ring: ring, AccessTTL: time.Hour, Format: store.FormatOpaque})
+	rules := oauth.New(oauth.Options{
+		Issuer: issuer, Clients: tier, Tokens: tier, Grants: tier, Ring: ring, People: db, Once: db, Secrets: secrets, AccessTTL: time.Hour, Format: store.FormatOpaque,
+		RefreshTTL: 24 * time.Hour, RefreshGrace: time.Minute, SessionLife: 12 * time.Hour,
+	})
 	options := Options{Rules: rules, Tier: tier, Ring: ring, Metrics: set, Log: log, Origins: []string{"https://console.example.com"}}
 	for _, f := range change {
 		f(&options)
@@ -102,7 +108,15 @@ func testClients() []store.Client {
 	grants := []string{"client_credentials"}
 	scopes := []string{"read", "write"}
 	audiences := []string{"https://api.example.com", "files"}
+	people := store.Client{
+		Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid", "offline_access", "read", "write"}, Audiences: audiences,
+		RedirectURIs: []string{callback}, IDTokenAlg: "ES256",
+	}
+	web, spa, static, once := people, people, people, people
+	web.ID, spa.ID, static.ID, once.ID = "web", "spa", "static", "once"
+	spa.AuthMethod, static.Refresh, once.Grants = store.AuthNone, store.RefreshStatic, people.Grants[:1]
 	return []store.Client{
+		web, spa, static, once,
 		{ID: "app", Grants: grants, Scopes: scopes, Audiences: audiences},
 		{ID: "jwt", Grants: grants, Scopes: scopes, Audiences: audiences, TokenFormat: store.FormatJWT},
 		{ID: "gateway", Resources: []string{"https://api.example.com"}},

@@ -48,6 +48,10 @@ func (s *Server) authenticate(ctx *fasthttp.RequestCtx, x *exchange, prove func(
 func (x *exchange) readTokenRequest() {
 	x.request.GrantType = x.form.get("grant_type")
 	x.request.Scope = x.form.get("scope")
+	x.request.Code = x.form.get("code")
+	x.request.RedirectURI = x.form.get("redirect_uri")
+	x.request.Verifier = x.form.get("code_verifier")
+	x.request.RefreshToken = x.form.get("refresh_token")
 	add := func(value []byte) { x.request.Targets = append(x.request.Targets, value) }
 	x.form.all("resource", add)
 	x.form.all("audience", add)

@@ -33,12 +33,13 @@ type Limiter interface {
 	Spend(e limits.Endpoint, s limits.Stage, who *limits.Who, n int64) limits.Verdict
 }
 
-// A Door is where people come in with a password. All fields but Role are required.
+// A Door is where people come in with a password. All fields but Role and Space are required.
 type Door struct {
 	Users  Users
 	Limits Limiter
 	Hasher *Hasher
 	Role   string // that who comes in must have; "": any
+	Space  string // before the names whose attempts are counted, so that nobody is locked out by another door; no name has a ':'
 }
 
 // An Attempt is what somebody typed, and where.
@@ -87,7 +88,7 @@ func (d *Door) spend(name string, address netip.Addr) error {
 	if !isUsername(name) {
 		return nil
 	}
-	who.Username = []byte(name)
+	who.Username = []byte(d.Space + name)
 	if v := d.Limits.Spend(limits.Login, limits.ByName, &who, 1); v.Refused {
 		return &TooMany{v}
 	}

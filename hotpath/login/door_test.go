@@ -256,3 +256,19 @@ func TestSignInOverEachStore(t *testing.T) {
 		}
 	})
 }
+
+// Who types an operator's name at the public door spends nothing of what the operators' door counts.
+func TestDoorsCountNamesApart(t *testing.T) {
+	door, limiter, _, _ := house(t)
+	operators := *door
+	operators.Space, limiter.refuse = "admin:", "login anna"
+	if _, err := door.SignIn(t.Context(), attempt("anna", "wrong")); err == nil || errors.Is(err, ErrWrong) {
+		t.Errorf("got %v, want the limit", err)
+	}
+	if user, err := operators.SignIn(t.Context(), attempt("Anna", goodPassword)); err != nil || user.Username != "anna" {
+		t.Errorf("got %q, %v: the operator is locked out", user.Username, err)
+	}
+	if !slices.Contains(limiter.spent, "login admin:anna") || isUsername("admin:anna") {
+		t.Errorf("spent %q", limiter.spent)
+	}
+}

@@ -15,8 +15,12 @@ import (
 // [store.ErrUnavailable]: 503, and nothing is known of the password.
 var ErrBusy = fmt.Errorf("too many passwords are being checked, try again in a moment: %w", store.ErrUnavailable)
 
-// waitFor is how long a password waits for its turn.
-const waitFor = time.Second
+// waitFor is how long a password waits for its turn, and waiters how many do for each that works: as many as can be served
+// within that time.
+const (
+	waitFor = time.Second
+	waiters = 16
+)
 
 // A Hasher hashes passwords, at most so many at once that half of the cores are left for everything else: a flood of
 // passwords slows nobody who brings a token. It is safe for concurrent use.
@@ -27,12 +31,12 @@ type Hasher struct {
 	working chan struct{}
 }
 
-// NewHasher works on half of the cores, at least one; twice as many wait.
+// NewHasher works on half of the cores, at least one.
 func NewHasher() *Hasher { return newHasher(max(runtime.GOMAXPROCS(0)/2, 1), argon2.IDKey) }
 
 func newHasher(atOnce int, derive derivation) *Hasher {
 	nobody := newHash() // no password has a sum of zeros
-	return &Hasher{derive: derive, decoy: nobody.String(), inside: make(chan struct{}, 3*atOnce), working: make(chan struct{}, atOnce)}
+	return &Hasher{derive: derive, decoy: nobody.String(), inside: make(chan struct{}, (1+waiters)*atOnce), working: make(chan struct{}, atOnce)}
 }
 
 // Hash is what is kept of a password: its argon2id with a salt of its own, in the PHC string format. [ErrBusy].

@@ -16,7 +16,9 @@ type Session struct {
 	User       store.ID
 	Generation int64 // store.User.Sessions when it began
 	Issued     int64 // Unix seconds
-	Expires    int64 // Unix seconds
+	Expires    int64 // Unix seconds: SessionLife after Issued
+	// Position of the feed that was applied before the user was read: a newer cut-off ends the session. 0 where nobody looks at it.
+	Position store.Position
 }
 
 // NewSession is of a user who has just signed in.
@@ -38,7 +40,7 @@ func (s *Session) append(dst []byte) []byte {
 	dst = append(append(dst, s.ID[:]...), s.User[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.Generation))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.Issued))
-	return binary.BigEndian.AppendUint64(dst, uint64(s.Expires))
+	return binary.BigEndian.AppendUint64(dst, uint64(s.Position))
 }
 
 // parse reads what append writes.
@@ -47,5 +49,6 @@ func (s *Session) parse(b []byte) {
 	copy(s.User[:], b[16:32])
 	s.Generation = int64(binary.BigEndian.Uint64(b[32:40]))
 	s.Issued = int64(binary.BigEndian.Uint64(b[40:48]))
-	s.Expires = int64(binary.BigEndian.Uint64(b[48:56]))
+	s.Expires = s.Issued + int64(SessionLife/time.Second)
+	s.Position = store.Position(binary.BigEndian.Uint64(b[48:56]))
 }

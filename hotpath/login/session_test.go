@@ -34,7 +34,7 @@ func TestSessionComesBackAsItWasSealed(t *testing.T) {
 		t.Errorf("got %q, want %d characters of base64url", text, SealedSession)
 	}
 	got, err := s.Open(ForAdmin, text, testNow)
-	want := Session{session.ID, user.ID, 7, testNow.Unix(), testNow.Unix() + 12*60*60}
+	want := Session{session.ID, user.ID, 7, testNow.Unix(), testNow.Unix() + 12*60*60, 0}
 	if err != nil || got != want || got.ID.IsZero() {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
@@ -148,7 +148,7 @@ func TestSessionKeysAreNeverPrinted(t *testing.T) {
 
 func FuzzOpenSession(f *testing.F) {
 	s := sessions(f, newKey)
-	session := Session{ID: store.ID{1}, User: store.ID{2}, Generation: 3, Issued: testNow.Unix(), Expires: testNow.Unix() + 1}
+	session := Session{ID: store.ID{1}, User: store.ID{2}, Generation: 3, Issued: testNow.Unix(), Expires: testNow.Add(SessionLife).Unix()}
 	text := s.Seal(ForAdmin, session)
 	f.Add(text)
 	f.Add(text[1:])

@@ -16,8 +16,11 @@ import (
 // An Audience is the listener that a session is for. A value sealed for one is worth nothing at another: cookies ignore ports.
 type Audience string
 
-// ForAdmin is the listener for operators.
-const ForAdmin Audience = "admin"
+// The listeners.
+const (
+	ForAdmin  Audience = "admin"  // for operators
+	ForPublic Audience = "public" // for everybody
+)
 
 // ErrNoSession means that a text is no session of ours, or one that has expired.
 var ErrNoSession = errors.New("there is no session: sign in")
