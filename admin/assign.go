@@ -62,6 +62,11 @@ func (d *reader) value(path string, v reflect.Value, parsed any) bool {
 		text, ok := parsed.(string)
 		return d.want(path, ok, "a string") && d.text(path, v, text)
 	}
+	if raw, ok := v.Addr().Interface().(*json.RawMessage); ok {
+		text, err := json.Marshal(parsed)
+		*raw = text
+		return d.want(path, err == nil, "JSON")
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"oauth2-server/hotpath/oauth"
+	"oauth2-server/hotpath/token"
 	"oauth2-server/store"
 )
 
@@ -32,25 +34,28 @@ func (s *Server) who(r *http.Request) (string, error) {
 		user, _, err := s.signedIn(r)
 		return user.Username, err
 	}
-	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	scheme, text, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") || text == "" {
 		return "", refuse(http.StatusUnauthorized, "the Authorization header must be: Bearer TOKEN").with("WWW-Authenticate", challenge(""))
 	}
-	client, err := s.bearer([]byte(token))
-	return "client:" + client, err
+	return s.bearer(r.Context(), []byte(text))
 }
 
 // everything is a caller who may see all tokens: this listener decides itself who comes in with which.
 var everything = oauth.Caller{Client: &store.Client{Introspect: store.IntrospectAny}}
 
-// bearer is the client of a token that may come in (RFC 6750). The verdict is introspection's: what is revoked there is refused here.
-func (s *Server) bearer(token []byte) (client string, err error) {
+// bearer is who comes in with a token (RFC 6750): its client, or the user it acts for. The verdict is introspection's: what is
+// revoked there is refused here.
+func (s *Server) bearer(ctx context.Context, text []byte) (who string, err error) {
+	if token.KindOf(text) == token.Refresh {
+		return "", invalidToken("a refresh token is not for access") // introspection finds it active
+	}
 	var t oauth.Reading
-	active, err := s.Rules.Introspect(everything, token, &t)
+	active, err := s.Rules.Introspect(everything, text, &t)
 	if err != nil {
 		return "", fmt.Errorf("judge a bearer token: %w", err)
 	}
-	client = string(t.Record.Client)
+	client := string(t.Record.Client)
 	switch {
 	case !active:
 		return "", invalidToken("the token is not active")
@@ -61,7 +66,26 @@ func (s *Server) bearer(token []byte) (client string, err error) {
 	case !slices.Contains(s.Clients, client):
 		return "", insufficientScope("the token's client is not one of OAUTH2_ADMIN_CLIENT_IDS")
 	}
-	return client, nil
+	if !t.Record.Grant.IsZero() {
+		return s.bearerUser(ctx, string(t.Record.Subject))
+	}
+	return "client:" + client, nil
+}
+
+// bearerUser is the user whom a token of a grant acts for: no scope makes an operator of somebody who is none.
+func (s *Server) bearerUser(ctx context.Context, subject string) (name string, err error) {
+	id, err := store.ParseID(subject)
+	if err != nil {
+		return "", invalidToken("the token's subject is no user")
+	}
+	user, err := s.DB.User(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && !isOperator(&user):
+		return "", insufficientScope("the token acts for a user who is no operator")
+	case err != nil:
+		return "", err
+	}
+	return user.Username, nil
 }
 
 func invalidToken(detail string) *problem {

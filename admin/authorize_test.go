@@ -178,7 +178,7 @@ func TestSessionsEndWithTheUser(t *testing.T) {
 func TestAnExpiredSessionIsOut(t *testing.T) {
 	s := newSite(t)
 	session := s.session("root")
-	session.Expires = time.Now().Unix() - 1
+	session.Issued = time.Now().Add(-login.SessionLife).Unix() - 1
 	s.do("GET", "/admin/api/replicas", "", "Cookie", cookieName+"="+s.server.Sessions.Seal(login.ForAdmin, session)).want(t, 401)
 }
 

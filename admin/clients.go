@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -33,12 +34,12 @@ type clientView struct {
 	Secrets int `json:"secrets" doc:"how many there are"` // in the place of the hashes
 }
 
-func viewClient(c *store.Client) clientView { return clientView{c.Masked(), len(c.Secrets)} }
+func viewClient(c *store.Client) clientView { return clientView{c.Masked(), oauth.SecretCount(c)} }
 
 // A clientMade is a client that may have got a secret, the only time that anybody sees it.
 type clientMade struct {
 	clientView
-	Secret string `json:"client_secret,omitempty" doc:"that was generated: shown this once, only its hash is kept"`
+	Secret string `json:"client_secret,omitempty" doc:"that was generated: shown this once"`
 }
 
 // oneClient is a request that only says which client.
@@ -94,9 +95,9 @@ func aboutClient(id string, err error) error {
 // clientParts is what a request says of a client: nil is nothing.
 type clientParts struct {
 	Name         *string   `json:"name" doc:"for people"`
-	AuthMethod   *string   `json:"auth_method" doc:"client_secret_basic, client_secret_post or none; empty: either way of sending a secret"`
-	Grants       *[]string `json:"grants" doc:"grant types it may use; left out at creation: client_credentials, if it authenticates"`
-	Scopes       *[]string `json:"scopes" doc:"that it may ask for"`
+	AuthMethod   *string   `json:"auth_method" doc:"client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or none; empty: either way of sending a secret"`
+	Grants       *[]string `json:"grants" doc:"grant types it may use; left out at creation: with redirect URIs authorization_code and refresh_token, else client_credentials, if it authenticates"`
+	Scopes       *[]string `json:"scopes" doc:"that it may ask for; left out at creation of a client with authorization_code: openid, profile, email, and offline_access with refresh_token"`
 	Audiences    *[]string `json:"audiences" doc:"resources it may ask tokens for; the first is the default"`
 	Resources    *[]string `json:"resources" doc:"resources it is, whose tokens it may introspect"`
 	TokenFormat  *string   `json:"token_format" doc:"opaque or jwt; empty: the server's"`
@@ -104,6 +105,16 @@ type clientParts struct {
 	AccessTTL    *int64    `json:"access_ttl" doc:"seconds, up to a day; 0: the server's"`
 	RedirectURIs *[]string `json:"redirect_uris"`
 	Origins      *[]string `json:"origins" doc:"of its pages, for CORS"`
+
+	JWKS              *json.RawMessage `json:"jwks" doc:"its public keys (RFC 7517 §5), for private_key_jwt; in the place of jwks_uri"`
+	JWKSURI           *string          `json:"jwks_uri" doc:"where its public keys are, for private_key_jwt: https; in the place of jwks"`
+	AuthAlg           *string          `json:"auth_signing_alg" doc:"of its assertions: ES256, EdDSA, RS256 or PS256 for private_key_jwt, HS256 for client_secret_jwt"`
+	PostLogoutURIs    *[]string        `json:"post_logout_redirect_uris"`
+	BackchannelLogout *string          `json:"backchannel_logout_uri" doc:"is told when a session ends: https"`
+	IDTokenAlg        *string          `json:"id_token_signing_alg" doc:"RS256, ES256 or EdDSA; empty: RS256"`
+	Refresh           *string          `json:"refresh" doc:"rotate or static; empty: rotate"`
+	RefreshTTL        *int64           `json:"refresh_ttl" doc:"seconds, a minute to 8760 hours; 0: the server's"`
+	Trusted           *bool            `json:"trusted" doc:"users are not asked for consent: the client is your own"`
 }
 
 // apply puts what is said in the place of what was.
@@ -113,6 +124,14 @@ func (p *clientParts) apply(c *store.Client) {
 	put(&c.TokenFormat, p.TokenFormat)
 	put(&c.Introspect, p.Introspect)
 	put(&c.AccessTTL, p.AccessTTL)
+	put(&c.JWKS, p.JWKS)
+	put(&c.JWKSURI, p.JWKSURI)
+	put(&c.AuthAlg, p.AuthAlg)
+	put(&c.BackchannelLogout, p.BackchannelLogout)
+	put(&c.IDTokenAlg, p.IDTokenAlg)
+	put(&c.Refresh, p.Refresh)
+	put(&c.RefreshTTL, p.RefreshTTL)
+	put(&c.Trusted, p.Trusted)
 	for _, list := range []struct{ to, from *[]string }{
 		{&c.Grants, p.Grants},
 		{&c.Scopes, p.Scopes},
@@ -120,6 +139,7 @@ func (p *clientParts) apply(c *store.Client) {
 		{&c.Resources, p.Resources},
 		{&c.RedirectURIs, p.RedirectURIs},
 		{&c.Origins, p.Origins},
+		{&c.PostLogoutURIs, p.PostLogoutURIs},
 	} {
 		if list.from != nil {
 			*list.to = append([]string(nil), *list.from...) // nil when it is empty, as it comes from the store
@@ -144,7 +164,10 @@ func createClient(s *Server, c *call, in *struct {
 	if in.Grants != nil && client.Grants == nil {
 		client.Grants = []string{} // none, and not the default
 	}
-	secret, err := oauth.Enrol(&client, in.Secret)
+	if in.Scopes != nil && client.Scopes == nil {
+		client.Scopes = []string{}
+	}
+	secret, err := oauth.Enrol(&client, in.Secret, s.Secrets)
 	if err != nil {
 		return clientMade{}, err
 	}
@@ -189,7 +212,7 @@ func patchClient(s *Server, c *call, in *struct {
 ) (clientMade, error) {
 	var secret string
 	changed, err := changeClient(s, c, in.ID, func(client *store.Client) (err error) {
-		secret, err = oauth.Amend(client, in.apply)
+		secret, err = oauth.Amend(client, s.Secrets, in.apply)
 		return err
 	})
 	return clientMade{changed, secret}, err
@@ -212,7 +235,7 @@ func rotateSecret(s *Server, c *call, in *struct {
 	if err != nil {
 		return clientMade{}, err
 	}
-	changed, err := changeClient(s, c, in.ID, func(client *store.Client) error { return oauth.Rotate(client, secret) })
+	changed, err := changeClient(s, c, in.ID, func(client *store.Client) error { return oauth.Rotate(client, secret, s.Secrets) })
 	return clientMade{changed, generated(secret, in.Secret)}, err
 }
 

@@ -63,9 +63,7 @@ func revokeMany(s *Server, c *call, in *revocationBody) (revocation, error) {
 		e, err = s.estimate(c, in)
 		done.tell(&e)
 	case in.Kind == revokeGrant:
-		// No access token of the grant lives longer.
-		done.Denial = &store.Denial{Kind: store.DenyGrant, ID: grant, Expires: s.now().Add(store.MaxTokenLife).Unix(), Actor: c.Actor.String()}
-		err = s.Tier.Deny(*done.Denial)
+		done.Denial, err = s.endGrant(c, grant)
 	default:
 		var cut store.Cutoff
 		cut, err = s.DB.CutOff(c, c.Actor, store.CutoffKind(in.Kind), in.Name)

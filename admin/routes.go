@@ -7,6 +7,7 @@ func routes() []route {
 	return slices.Concat(
 		clientRoutes(),
 		userRoutes(),
+		grantRoutes(),
 		tokenRoutes(),
 		revokeRoutes(),
 		keyRoutes(),

@@ -16,6 +16,10 @@ import (
 	"oauth2-server/store"
 )
 
+// NameSpace is before the names of operators where attempts are counted: who types one of them at the public listener
+// spends nothing of it. [login.Door].
+const NameSpace = "admin:"
+
 // credentials is the body of POST /auth/login, a form or JSON.
 type credentials struct {
 	Username string `json:"username" required:"true"`
@@ -101,7 +105,7 @@ func (s *Server) keepOutProblem(err error) *problem {
 	if tooMany, ok := errors.AsType[*login.TooMany](err); ok {
 		p := tooManyAttempts(&tooMany.Verdict, s.now())
 		p.Detail = fmt.Sprintf("this name or address has tried too often; try again in %s s, or let another operator exempt it: "+
-			"oauth2-server limits override login.username NAME --exempt", p.header.Get("Retry-After"))
+			"oauth2-server limits override login.username "+NameSpace+"NAME --exempt", p.header.Get("Retry-After"))
 		return p
 	}
 	switch {

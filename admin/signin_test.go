@@ -135,7 +135,7 @@ func TestAttemptsAreLimited(t *testing.T) {
 	}
 	page := s.post("no-such-name", testPassword, "Accept", "text/html").want(t, 429)
 	for _, told := range []string{r.problem(t).Detail, page.body} {
-		if !strings.Contains(told, "try again in 12 s") || !strings.Contains(told, "oauth2-server limits override login.username NAME --exempt") || strings.Contains(told, "root") {
+		if !strings.Contains(told, "try again in 12 s") || !strings.Contains(told, "oauth2-server limits override login.username admin:NAME --exempt") || strings.Contains(told, "root") {
 			t.Errorf("got %q, want the way in, without the name", told)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 type Store interface {
 	clientStore
 	userStore
+	peopleStore
 	tokenStore
 	revocationStore
 	keyStore
@@ -30,6 +31,15 @@ type userStore interface {
 	User(ctx context.Context, id store.ID) (store.User, error)
 	UserByName(ctx context.Context, username string) (store.User, error)
 	Users(ctx context.Context, after string, limit int) ([]store.User, error)
+}
+
+// peopleStore is what users have allowed.
+type peopleStore interface {
+	Grant(ctx context.Context, id store.ID) (store.Grant, error)
+	Grants(ctx context.Context, query store.GrantQuery) ([]store.Grant, error)
+	RevokeGrants(ctx context.Context, actor store.Actor, query store.GrantQuery) (int, error)
+	Consents(ctx context.Context, user store.ID) ([]store.Consent, error)
+	WithdrawConsent(ctx context.Context, actor store.Actor, user store.ID, client string) error
 }
 
 type tokenStore interface {

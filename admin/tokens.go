@@ -53,11 +53,12 @@ func (s *Server) now() time.Time { return time.Unix(0, s.Tier.Now()).UTC() }
 const maxScan = 10_000
 
 type tokenList struct {
-	Items    []tokenView `json:"items"`
-	Scanned  int         `json:"scanned" doc:"rows that were looked at, at most 10000"`
-	Complete bool        `json:"complete" doc:"true: there are no older rows; false: go on with next"`
-	Next     *store.ID   `json:"next" doc:"for before, to look at older rows; null: there are none"`
-	Note     string      `json:"note"`
+	Items    []tokenView     `json:"items"`
+	Grants   []explain.Grant `json:"grants,omitempty" doc:"the newest of the subject, on the first page: GET /admin/api/grants has them all"`
+	Scanned  int             `json:"scanned" doc:"rows that were looked at, at most 10000"`
+	Complete bool            `json:"complete" doc:"true: there are no older rows; false: go on with next"`
+	Next     *store.ID       `json:"next" doc:"for before, to look at older rows; null: there are none"`
+	Note     string          `json:"note"`
 }
 
 func listTokens(s *Server, c *call, in *struct {
@@ -88,6 +89,12 @@ func listTokens(s *Server, c *call, in *struct {
 	deaths, err := explain.ReadDeaths(c, s.DB)
 	if err != nil {
 		return tokenList{}, err
+	}
+	if in.Subject != "" && in.Before.IsZero() {
+		query := store.GrantQuery{Subject: in.Subject, Client: in.Client, Limit: int(in.Limit)}
+		if list.Grants, _, err = explain.Grants(c, s.DB, query, s.now()); err != nil {
+			return tokenList{}, err
+		}
 	}
 	for i := range found {
 		v, err := s.viewToken(c, deaths, &found[i])
@@ -191,7 +198,7 @@ func revokeTokenByID(s *Server, c *call, in *oneToken) (revoked, error) {
 
 func revokeToken(s *Server, c *call, in *struct {
 	ID    store.ID `json:"id" doc:"of an opaque access token"`
-	Token string   `json:"token" doc:"text of an access token of any kind, which is neither kept nor answered"`
+	Token string   `json:"token" doc:"text of an access token of any kind, or of a refresh token, which ends its grant; it is neither kept nor answered"`
 },
 ) (revoked, error) {
 	if in.ID.IsZero() == (in.Token == "") {
@@ -206,6 +213,10 @@ func revokeToken(s *Server, c *call, in *struct {
 	}
 	if !told.Active {
 		return revoked{}, notActive("%s", told.Cause)
+	}
+	if told.Kind == "refresh" { // RFC 7009 §2.1: the grant, and its access tokens
+		_, err := s.endGrant(c, told.Grant)
+		return revoked{told.Grant, told.Client, *told.Expires}, err
 	}
 	return s.deny(c, revoked{told.ID, told.Client, *told.Expires})
 }

@@ -22,6 +22,10 @@ func userRoutes() []route {
 		on("POST", one+"/disable", "Refuse a user, end the sessions and revoke the tokens", disableUser),
 		on("POST", one+"/enable", "Admit a disabled user again", enableUser),
 		on("POST", one+"/password", "Give a user a new password, end the sessions and revoke the tokens", setPassword),
+		on("GET", one+"/export", "All that is kept of a user, but the password", exportUser),
+		on("GET", one+"/grants", "What a user has allowed clients, the newest first", listUserGrants),
+		on("GET", one+"/consents", "What a user is not asked again, by client", listConsents),
+		on("DELETE", one+"/consents/{client}", "Withdraw a user's consent to a client, and revoke the grants", withdrawConsent),
 	}
 }
 
@@ -202,14 +206,18 @@ func (s *Server) otherOperator(ctx context.Context, but store.ID) (bool, error) 
 }
 
 func patchUser(s *Server, c *call, in *struct {
-	ID      string  `path:"id" doc:"id or user name"`
-	Email   *string `json:"email"`
-	Role    *string `json:"role" enum:"admin,user"`
-	Version int64   `json:"version" doc:"that is to be changed, like If-Match"`
+	ID       string  `path:"id" doc:"id or user name"`
+	Username *string `json:"username" doc:"to sign in with; tokens stay valid: their subject is the id"`
+	Email    *string `json:"email"`
+	Role     *string `json:"role" enum:"admin,user"`
+	Version  int64   `json:"version" doc:"that is to be changed, like If-Match"`
 },
 ) (userView, error) {
-	return changeUser(s, c, userChange{in.ID, "user.update", func(u *store.User) error {
+	changed, err := changeUser(s, c, userChange{in.ID, "user.update", func(u *store.User) error {
 		before := *u
+		if in.Username != nil {
+			u.Username = store.FoldUsername(*in.Username)
+		}
 		put(&u.Email, in.Email)
 		put(&u.Role, in.Role)
 		if *u == before {
@@ -217,6 +225,10 @@ func patchUser(s *Server, c *call, in *struct {
 		}
 		return nil
 	}})
+	if errors.Is(err, store.ErrConflict) {
+		err = refuse(http.StatusConflict, "there is a user of that name already")
+	}
+	return changed, err
 }
 
 func deleteUser(s *Server, c *call, in *oneUser) (struct{}, error) {
