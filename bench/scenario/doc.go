@@ -5,6 +5,7 @@
 //	stage.go       what every scenario stands on: phases, facts, faults
 //	requests.go    requests and what is a wrong answer to them
 //	ledger.go      what was acknowledged, and must hold afterwards
+//	family.go      refresh tokens, and what must hold of them
 //	population.go  tokens by Zipf's law, with garbage, revoked and expired ones
 //	balancer.go    the balancer of a rolling restart
 //	limit.go       the highest rate that keeps an SLO

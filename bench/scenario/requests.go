@@ -35,6 +35,8 @@ const (
 	kindFresh      = "introspect-fresh" // of a token that another replica has just issued
 	kindBatch      = "introspect-batch"
 	kindRevoke     = "revoke"
+	kindRefresh    = "refresh"
+	kindSignIn     = "sign-in"
 )
 
 // introspect asks a replica about a token of the opaque client.

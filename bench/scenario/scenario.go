@@ -67,10 +67,10 @@ func (s *Scenario) DefaultSLO(e *Env) string {
 // All is every scenario, in the order in which they are played.
 func All() []*Scenario {
 	return slices.Concat(
-		issuing(), introspecting(),
+		issuing(), []*Scenario{refresh()}, introspecting(),
 		[]*Scenario{introspectMixed(), introspectBatch(), mixed(), revocationLag(), highLatency()},
 		faults(),
-		[]*Scenario{overload(), limiter(), keyRotation(), cleanup(), restart(), soak()},
+		[]*Scenario{overload(), login(), limiter(), keyRotation(), cleanup(), restart(), soak()},
 	)
 }
 

@@ -24,7 +24,7 @@ func TestScenariosOnARealStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	for _, name := range []string{"introspect-mixed", "db-down", "redis-hung", "restart"} {
+	for _, name := range []string{"introspect-mixed", "mixed", "refresh", "db-down", "redis-hung", "login", "restart"} {
 		t.Run(name, func(t *testing.T) { playQuickly(t, s, name) })
 	}
 	if err := s.Ready(t.Context()); err != nil {
@@ -47,7 +47,7 @@ func playQuickly(t *testing.T, s *stack.Stack, name string) {
 	if len(run.Phases) == 0 || run.Main().Outcome.Throughput == 0 {
 		t.Error("nothing was measured")
 	}
-	counts := []string{wrongAnswers, "lost_tokens", "lost_revocations", "failed_requests", "restarted_replicas"}
+	counts := []string{wrongAnswers, "lost_tokens", "lost_revocations", "lost_families", "forked_families", "failed_requests", "restarted_replicas"}
 	rules, err := slo.Parse(one.SLO)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,9 @@ func playQuickly(t *testing.T, s *stack.Stack, name string) {
 	for _, missed := range rules.Check(run) {
 		t.Error(missed)
 	}
-	if verified, is := run.Facts["verified_tokens"]; is && verified == 0 {
-		t.Error("not one acknowledged token was verified")
+	for _, fact := range []string{"verified_tokens", "verified_families", "checked_passwords"} {
+		if verified, is := run.Facts[fact]; is && verified == 0 {
+			t.Errorf("%s: none", fact)
+		}
 	}
 }

@@ -13,9 +13,11 @@ type traffic struct {
 	fresh      int // tokens that another replica has just issued
 	issue      int
 	revoke     int
+	refresh    int // of grants in rings
 
 	known  *population
 	ledger *ledger
+	rings  []*ring // one a worker; none where nothing is refreshed
 }
 
 const (
@@ -39,7 +41,7 @@ func (s *stage) sources(t *traffic) func(worker int) load.Source {
 	return func(worker int) load.Source {
 		r, tokens, replica := seeded(worker), t.known.draw(worker), s.replica(worker)
 		return func() *load.Shot {
-			if shot := s.other(t, r, replica); shot != nil {
+			if shot := s.other(t, r, worker); shot != nil {
 				return shot
 			}
 			token, active := tokens.next()
@@ -49,8 +51,8 @@ func (s *stage) sources(t *traffic) func(worker int) load.Source {
 }
 
 // other is a request that is no introspection of a known token; nil: such a one is due, or nothing is there to ask about yet.
-func (s *stage) other(t *traffic, r *rand.Rand, replica int) *load.Shot {
-	n := r.IntN(t.introspect + t.fresh + t.issue + t.revoke)
+func (s *stage) other(t *traffic, r *rand.Rand, worker int) *load.Shot {
+	n, replica := r.IntN(t.introspect+t.fresh+t.issue+t.revoke+t.refresh), s.replica(worker)
 	switch {
 	case n < t.issue:
 		return s.issueInto(t.ledger, replica)
@@ -62,6 +64,8 @@ func (s *stage) other(t *traffic, r *rand.Rand, replica int) *load.Shot {
 			shot.Kind = kindFresh
 			return shot
 		}
+	case n < t.issue+t.revoke+t.fresh+t.refresh:
+		return s.refresh(t.rings[worker], replica)
 	}
 	return nil
 }

@@ -3,7 +3,7 @@
 // [Stack.Close], and with this process however it ends.
 //
 //	stack.go    Start, Close, and the parts
-//	prepare.go  the schema and the clients, made by the server's own command line
+//	prepare.go  the schema, the clients and a user, made by the server's own command line
 //	replica.go  one replica: kill, terminate, restart
 //	facts.go    what was started: versions and settings
 //	usage.go    what the parts take of the machine

@@ -22,7 +22,7 @@ const operator = "bench-operator"
 // readWrite is what clients of the load may ask for.
 const readWrite = "--scope=read write"
 
-// prepare makes the schema and the clients.
+// prepare makes the schema, the clients and a user.
 func (s *Stack) prepare(ctx context.Context) (err error) {
 	s.env = append(s.env, "OAUTH2_JWT_SECRET=5up3rs3cr3t-for-a-stack-that-lives-for-minutes", "OAUTH2_SERVER_PUBLIC_BASE_URL="+issuer,
 		"OAUTH2_SESSION_KEY=5e5510n-k3y-for-a-stack-that-lives-for-minutes", "OAUTH2_SEED_PASSWORD=nobody signs in to a stack", "OAUTH2_ADMIN_CLIENT_IDS="+operator)
@@ -39,7 +39,22 @@ func (s *Stack) prepare(ctx context.Context) (err error) {
 	if s.Gateway, err = s.newClient(ctx, "bench-gateway", readWrite, "--introspect", "any"); err != nil {
 		return err
 	}
-	s.operator, err = s.newClient(ctx, operator, "--scope=admin")
+	if s.operator, err = s.newClient(ctx, operator, "--scope=admin"); err != nil {
+		return err
+	}
+	return s.preparePeople(ctx)
+}
+
+// preparePeople makes a user, and a client of the operator's own: consent is not asked for.
+func (s *Stack) preparePeople(ctx context.Context) (err error) {
+	s.App.Redirect = "https://app.bench.test/callback" // nobody goes there: codes are read from where browsers are sent
+	s.App.Client, err = s.newClient(ctx, "bench-app", readWrite, "--token-format", "opaque", "--grant", "authorization_code",
+		"--grant", "refresh_token", "--redirect-uri", s.App.Redirect, "--trusted")
+	if err != nil {
+		return err
+	}
+	s.Person = target.Person{Name: "bench", Password: "in by the front door"}
+	_, err = s.Command(ctx, "user", "create", "--username", s.Person.Name, "--password", s.Person.Password)
 	return err
 }
 

@@ -27,6 +27,8 @@ type Stack struct {
 	Opaque  target.Client // "bench", whose tokens are opaque
 	JWT     target.Client // "bench-jwt", whose tokens are JWTs
 	Gateway target.Client // "bench-gateway", which may introspect all
+	App     target.App    // "bench-app", which people use without being asked for consent
+	Person  target.Person // who may sign in
 
 	operator target.Client // who may use the listeners for operators
 	options  Options

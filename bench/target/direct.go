@@ -116,11 +116,22 @@ func refused(status int, body []byte) error {
 	return &refusal{status, answer.Error}
 }
 
-// send sends a shot.
+// send sends a shot, and reads the answer.
 func (t *Target) send(ctx context.Context, shot *load.Shot) (status int, body []byte, err error) {
+	answer, err := t.do(ctx, shot)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes))
+	return answer.StatusCode, body, err
+}
+
+// do sends a shot. Whoever gets the answer closes its body.
+func (t *Target) do(ctx context.Context, shot *load.Shot) (*http.Response, error) {
 	request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(shot.Bytes)))
 	if err != nil {
-		return 0, nil, fmt.Errorf("read own request: %w", err)
+		return nil, fmt.Errorf("read own request: %w", err)
 	}
 	request.RequestURI = "" // a client's request has none
 	request.URL.Scheme, request.URL.Host = "http", request.Host
@@ -129,11 +140,9 @@ func (t *Target) send(ctx context.Context, shot *load.Shot) (status int, body []
 	}
 	answer, err := t.client().Do(request.WithContext(ctx))
 	if err != nil {
-		return 0, nil, cause(err)
+		return nil, cause(err)
 	}
-	defer answer.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes))
-	return answer.StatusCode, body, err
+	return answer, nil
 }
 
 // cause leaves out the method and the URL, which our callers name.

@@ -5,5 +5,6 @@
 //	discover.go   Discover: paths from the metadata document (RFC 8414), credentials proved
 //	metadata.go   that document
 //	shot.go       the requests
+//	person.go     people: signing in, authorization codes, refreshing
 //	direct.go     the same requests, sent at once and one by one
 package target
