@@ -189,7 +189,7 @@ func TestCommandsNeverCreateADatabase(t *testing.T) {
 	c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=sqlite:" + file}}
 	for _, line := range []string{
 		"client create", "client list", "client show x", "client update x --name y", "client disable x", "client enable x", "client delete x",
-		"client rotate-secret x", "revoke --all --yes", "token explain x", "keys list", "keys hs256", "keys reset --yes", "replicas", "migrate status",
+		"client rotate-secret x", "revoke --all --yes", "token explain x", "grants list --client x", "user export x", "user update x --email y", "keys list", "keys hs256", "keys reset --yes", "replicas", "migrate status",
 	} {
 		want(t, c.refused(strings.Fields(line)...), "no database at", "oauth2-server migrate")
 	}
@@ -269,7 +269,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 	for _, command := range newRootCommand(nil).Commands() {
 		have = append(have, command.Name())
 	}
-	for _, name := range []string{"serve", "migrate", "client", "user", "token", "revoke", "limits", "keys", "replicas", "config", "version"} {
+	for _, name := range []string{"serve", "migrate", "client", "user", "grants", "token", "revoke", "limits", "keys", "replicas", "config", "version"} {
 		if !slices.Contains(have, name) {
 			t.Errorf("command %s is missing", name)
 		}

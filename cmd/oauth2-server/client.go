@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
@@ -44,15 +45,24 @@ func newClientCreate(environ []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "create",
 		Short: "Register a client, and print its id and secret",
-		Long: "Register a client, and print its id and, this once, its secret. Only a hash of the secret is kept.\n" +
+		Long: "Register a client, and print its id and, this once, its secret. Only a hash of the secret is kept; one of\n" +
+			"client_secret_jwt is kept sealed, as its check needs the text.\n" +
+			"With a --redirect-uri and no --grant the client signs people in: authorization_code and refresh_token, and, without\n" +
+			"--scope, openid profile email offline_access. Without either it is a service: client_credentials.\n" +
 			"Lists may be repeated or separated by commas, scopes by spaces too.",
 		Args: cobra.NoArgs,
 	}
 	command.RunE = withStore(environ, func(ctx context.Context, j *job, _ []string) error {
 		c := store.Client{ID: cmp.Or(id, store.NewID(time.Now()).String())}
+		if err := flags.read(j.in); err != nil {
+			return err
+		}
 		flags.apply(command, &c)
 		if command.Flags().Changed("grant") && c.Grants == nil {
 			c.Grants = []string{} // none, and not the default
+		}
+		if command.Flags().Changed("scope") && c.Scopes == nil {
+			c.Scopes = []string{}
 		}
 		return createClient(ctx, j, flags, c, secret)
 	})
@@ -67,7 +77,7 @@ func createClient(ctx context.Context, j *job, flags *clientFlags, c store.Clien
 	if err != nil {
 		return err
 	}
-	secret, err := oauth.Enrol(&c, chosen)
+	secret, err := oauth.Enrol(&c, chosen, j.secrets())
 	if err != nil {
 		return flags.refused(err)
 	}
@@ -79,6 +89,15 @@ func createClient(ctx context.Context, j *job, flags *clientFlags, c store.Clien
 		return err
 	}
 	return j.showSecret(made, secret)
+}
+
+// secrets are the server's, empty where this command does not have them: only a secret of client_secret_jwt needs them, and
+// is refused without.
+func (j *job) secrets() keys.Secrets {
+	if j.needSecrets() != nil {
+		return keys.Secrets{}
+	}
+	return j.config.secrets
 }
 
 // readSecret is a secret that was chosen, "" when none was: nothing on standard input is no choice, but a mistake.
@@ -100,7 +119,7 @@ func (j *job) showSecret(c store.Client, secret string) error {
 	return j.show(answer, func() string {
 		rows := [][]string{{"client_id", c.ID}}
 		if secret != "" {
-			rows = append(rows, []string{"client_secret", secret}, []string{"", "(shown this once; only its hash is kept)"})
+			rows = append(rows, []string{"client_secret", secret}, []string{"", "(shown this once)"})
 		}
 		return table(rows)
 	})
@@ -126,14 +145,19 @@ func newClientUpdate(environ []string) *cobra.Command {
 type clientUpdate struct {
 	command *cobra.Command
 	flags   clientFlags
-	version int64  // the client must have it; 0: any
-	secret  string // of a client that begins to authenticate
+	version int64        // the client must have it; 0: any
+	secrets keys.Secrets // of the server
+	secret  string       // of a client that begins to authenticate
 }
 
 func (u *clientUpdate) run(ctx context.Context, j *job, id string) error {
 	if !u.flags.apply(u.command, new(store.Client)) {
 		return errors.New("nothing to do: give a flag for each thing to change")
 	}
+	if err := u.flags.read(j.in); err != nil {
+		return err
+	}
+	u.secrets = j.secrets()
 	changed, err := j.db.UpdateClient(ctx, j.actor, id, u.change)
 	if err != nil {
 		return about(id, err)
@@ -149,7 +173,7 @@ func (u *clientUpdate) change(c *store.Client) (err error) {
 	if u.version != 0 && c.Version != u.version {
 		return fmt.Errorf("client %q has version %d now, not %d: look at it again", c.ID, c.Version, u.version)
 	}
-	u.secret, err = oauth.Amend(c, func(c *store.Client) { u.flags.apply(u.command, c) })
+	u.secret, err = oauth.Amend(c, u.secrets, func(c *store.Client) { u.flags.apply(u.command, c) })
 	if _, wrong := errors.AsType[*store.FieldError](err); wrong {
 		return u.flags.refused(err)
 	}
@@ -163,7 +187,8 @@ func newClientRotate(environ []string) *cobra.Command {
 		Use:   "rotate-secret ID",
 		Short: "Give a client a new secret, and print it",
 		Long: "Give a client a new secret, and print it, this once. The previous one stays valid beside it until the next\n" +
-			"rotation, or until --drop-old, which makes no new one. Tokens stay valid: \"revoke --client\" ends them.",
+			"rotation, or until --drop-old, which makes no new one; but a client of client_secret_jwt has one secret.\n" +
+			"Tokens stay valid: \"revoke --client\" ends them.",
 		Args: oneID,
 		RunE: withStore(environ, func(ctx context.Context, j *job, args []string) error {
 			if drop {
@@ -187,7 +212,8 @@ func rotateSecret(ctx context.Context, j *job, id, chosen string) error {
 	if err != nil {
 		return errors.New(new(clientFlags).inFlags(err))
 	}
-	changed, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error { return oauth.Rotate(c, secret) })
+	secrets := j.secrets()
+	changed, err := j.db.UpdateClient(ctx, j.actor, id, func(c *store.Client) error { return oauth.Rotate(c, secret, secrets) })
 	if errors.Is(err, oauth.ErrSameSecret) {
 		return errors.New(new(clientFlags).inFlags(err))
 	}

@@ -34,7 +34,7 @@ func TestClientCreate(t *testing.T) {
 	onEachStore(t, func(t *testing.T, c *console) {
 		made := c.create("--name", "Billing", "--scope", "read write,admin", "--scope", "read", "--audience", "https://a.example.com,b", "--audience", "c",
 			"--resource", "gate", "--auth-method", "client_secret_post", "--token-format", "jwt", "--introspect", "any", "--access-ttl", "5m",
-			"--redirect-uri", "https://app.example.com/cb", "--origin", "https://app.example.com")
+			"--redirect-uri", "https://app.example.com/cb", "--origin", "https://app.example.com", "--grant", "client_credentials")
 		c.wantAudit("client.create")
 		if _, err := store.ParseID(made.ID); err != nil {
 			t.Errorf("got id %q, want a UUID", made.ID)
@@ -216,7 +216,7 @@ func TestClientListAndShow(t *testing.T) {
 			t.Errorf("got %+v, want a and b with one secret each", all)
 		}
 		want(t, c.must("client", "list"), "Bee", "client_credentials", "enabled")
-		want(t, c.must("client", "show", "b"), "Bee", "secrets        1")
+		want(t, c.must("client", "show", "b"), "Bee", "secrets              1")
 		if one := decodeJSON[clientView](t, c.must("client", "show", "b", "--json")); one.ID != "b" {
 			t.Errorf("got %+v, want b", one)
 		}

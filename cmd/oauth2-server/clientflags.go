@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +20,14 @@ type clientFlags struct {
 	name, authMethod, format, introspect string
 	grants, scopes, audiences            []string
 	resources, redirectURIs, origins     []string
-	accessTTL                            time.Duration
+	accessTTL, refreshTTL                time.Duration
+	postLogoutURIs                       []string
+	backchannelURI                       string
+	keyFile, keyURI, authAlg, idTokenAlg string
+	refresh                              string
+	public, trusted                      bool
+
+	keys []byte // of keyFile, once read
 }
 
 // A clientField is what one flag says of a client.
@@ -35,12 +44,40 @@ func (f *clientFlags) register(command *cobra.Command) {
 	flags.StringArrayVar(&f.scopes, "scope", nil, "scopes it may ask for")
 	flags.StringArrayVar(&f.audiences, "audience", nil, "resources it may ask tokens for; the first is the default")
 	flags.StringArrayVar(&f.resources, "resource", nil, "resources it is (a gateway or API), whose tokens it may introspect")
-	flags.StringVar(&f.authMethod, "auth-method", "", "client_secret_basic, client_secret_post or none; default: either way of sending a secret")
+	flags.StringVar(&f.authMethod, "auth-method", "",
+		"client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or none; default: either way of sending a secret")
+	flags.BoolVar(&f.public, "public", false, "a client that cannot keep a secret, like an app or a page: the same as --auth-method none")
+	flags.StringVar(&f.keyFile, "jwks", "", "file with its public keys as a JSON Web Key Set, for private_key_jwt; - reads standard input")
+	flags.StringVar(&f.keyURI, "jwks-uri", "", "https URI of its public keys, in the place of --jwks")
+	flags.StringVar(&f.authAlg, "auth-alg", "", "algorithm it signs assertions with: ES256, EdDSA, RS256 or PS256 for private_key_jwt, HS256 for client_secret_jwt")
 	flags.StringVar(&f.format, "token-format", "", "opaque or jwt; default: the server's")
 	flags.StringVar(&f.introspect, "introspect", "", "own: tokens issued to it or for a resource it is; any: all tokens; default own")
 	flags.DurationVar(&f.accessTTL, "access-ttl", 0, "life of its access tokens, 1s to 24h; 0: the server's default")
 	flags.StringArrayVar(&f.redirectURIs, "redirect-uri", nil, "URIs that browsers may be sent back to")
 	flags.StringArrayVar(&f.origins, "origin", nil, "web origins of its pages, for CORS")
+	flags.StringArrayVar(&f.postLogoutURIs, "post-logout-uri", nil, "URIs that browsers may be sent to after a logout")
+	flags.StringVar(&f.backchannelURI, "backchannel-logout-uri", "", "https URI that is told when a session ends")
+	flags.StringVar(&f.idTokenAlg, "id-token-alg", "", "RS256, ES256 or EdDSA; default RS256")
+	flags.StringVar(&f.refresh, "refresh", "", "rotate: each refresh token is good once; static: it stays the same; default rotate")
+	flags.DurationVar(&f.refreshTTL, "refresh-ttl", 0, "absolute life of a grant with a refresh token, 1m to 8760h; 0: the server's default")
+	flags.BoolVar(&f.trusted, "trusted", false, "users are not asked for consent: the client is your own")
+	command.MarkFlagsMutuallyExclusive("public", "auth-method")
+}
+
+// read reads the file that a flag names.
+func (f *clientFlags) read(in io.Reader) (err error) {
+	switch f.keyFile {
+	case "":
+		return nil
+	case "-":
+		text, err := readInput(f.keyFile, in)
+		f.keys = []byte(text)
+		return err
+	}
+	if f.keys, err = os.ReadFile(f.keyFile); err != nil {
+		return fmt.Errorf("--jwks: %w", err)
+	}
+	return nil
 }
 
 func (f *clientFlags) fields() []clientField {
@@ -51,11 +88,31 @@ func (f *clientFlags) fields() []clientField {
 		{"audience", "audiences", func(c *store.Client) { c.Audiences = split(f.audiences, ",") }},
 		{"resource", "resources", func(c *store.Client) { c.Resources = split(f.resources, ",") }},
 		{"auth-method", "auth_method", func(c *store.Client) { c.AuthMethod = f.authMethod }},
+		{"public", "auth_method", f.setPublic},
+		{"jwks", "jwks", func(c *store.Client) { c.JWKS = f.keys }},
+		{"jwks-uri", "jwks_uri", func(c *store.Client) { c.JWKSURI = f.keyURI }},
+		{"auth-alg", "auth_signing_alg", func(c *store.Client) { c.AuthAlg = f.authAlg }},
 		{"token-format", "token_format", func(c *store.Client) { c.TokenFormat = f.format }},
 		{"introspect", "introspect", func(c *store.Client) { c.Introspect = f.introspect }},
 		{"access-ttl", "access_ttl", func(c *store.Client) { c.AccessTTL = wholeSeconds(f.accessTTL) }},
 		{"redirect-uri", "redirect_uris", func(c *store.Client) { c.RedirectURIs = split(f.redirectURIs, ",") }},
 		{"origin", "origins", func(c *store.Client) { c.Origins = split(f.origins, ",") }},
+		{"post-logout-uri", "post_logout_redirect_uris", func(c *store.Client) { c.PostLogoutURIs = split(f.postLogoutURIs, ",") }},
+		{"backchannel-logout-uri", "backchannel_logout_uri", func(c *store.Client) { c.BackchannelLogout = f.backchannelURI }},
+		{"id-token-alg", "id_token_signing_alg", func(c *store.Client) { c.IDTokenAlg = f.idTokenAlg }},
+		{"refresh", "refresh", func(c *store.Client) { c.Refresh = f.refresh }},
+		{"refresh-ttl", "refresh_ttl", func(c *store.Client) { c.RefreshTTL = wholeSeconds(f.refreshTTL) }},
+		{"trusted", "trusted", func(c *store.Client) { c.Trusted = f.trusted }},
+	}
+}
+
+// setPublic is for --public; --public=false lets a public client have a secret.
+func (f *clientFlags) setPublic(c *store.Client) {
+	switch {
+	case f.public:
+		c.AuthMethod = store.AuthNone
+	case c.Public():
+		c.AuthMethod = ""
 	}
 }
 

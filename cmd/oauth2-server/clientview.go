@@ -19,7 +19,7 @@ type clientView struct {
 	Secrets int `json:"secrets"` // in the place of the hashes
 }
 
-func view(c store.Client) clientView { return clientView{c.Masked(), len(c.Secrets)} }
+func view(c store.Client) clientView { return clientView{c.Masked(), oauth.SecretCount(&c)} }
 
 func listClients(ctx context.Context, j *job, _ []string) error {
 	all, err := j.db.Clients(ctx)
@@ -58,15 +58,13 @@ func (v clientView) format() string { return cmp.Or(v.TokenFormat, "default") }
 
 // text is all of a client, a line each.
 func (v clientView) text() string {
-	life := "default"
-	if v.AccessTTL != 0 {
-		life = (time.Duration(v.AccessTTL) * time.Second).String()
-	}
 	rows := [][]string{
 		{"id", v.ID},
 		{"name", v.Name},
 		{"state", v.state()},
 		{"auth method", cmp.Or(v.AuthMethod, "any with a secret")},
+		{"auth alg", v.AuthAlg},
+		{"keys", cmp.Or(v.JWKSURI, string(v.JWKS))},
 		{"secrets", strconv.Itoa(v.Secrets)},
 		{"grants", strings.Join(v.Grants, " ")},
 		{"scopes", v.ScopeText()},
@@ -74,9 +72,15 @@ func (v clientView) text() string {
 		{"resources", strings.Join(v.Resources, " ")},
 		{"token format", v.format()},
 		{"introspect", cmp.Or(v.Introspect, store.IntrospectOwn)},
-		{"access ttl", life},
+		{"access ttl", life(v.AccessTTL)},
 		{"redirect uris", strings.Join(v.RedirectURIs, " ")},
 		{"origins", strings.Join(v.Origins, " ")},
+		{"post-logout uris", strings.Join(v.PostLogoutURIs, " ")},
+		{"back-channel logout", v.BackchannelLogout},
+		{"id token alg", cmp.Or(v.IDTokenAlg, "RS256")},
+		{"refresh", cmp.Or(v.Refresh, store.RefreshRotate)},
+		{"refresh ttl", life(v.RefreshTTL)},
+		{"trusted", yesNo(&v.Trusted)},
 		{"version", strconv.FormatInt(v.Version, 10)},
 		{"created", moment(v.Created)},
 		{"updated", moment(v.Updated)},
@@ -85,6 +89,14 @@ func (v clientView) text() string {
 		row[1] = cmp.Or(row[1], "-")
 	}
 	return table(rows)
+}
+
+// life is a number of seconds for people; 0 is the server's to decide.
+func life(seconds int64) string {
+	if seconds == 0 {
+		return "default"
+	}
+	return (time.Duration(seconds) * time.Second).String()
 }
 
 // clientOutcome is what was done to a client, and to its tokens.

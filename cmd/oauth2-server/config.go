@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,13 +31,18 @@ type Config struct {
 	Port          int           `env:"OAUTH2_SERVER_PORT" envDefault:"8080" doc:"port of the public listener; 0 takes a free one"`
 	PublicBaseURL string        `env:"OAUTH2_SERVER_PUBLIC_BASE_URL" doc:"URL that clients reach the server by, and its issuer; the same on every replica; unset: http://HOST:PORT"`
 	DatabaseURL   Secret        `env:"OAUTH2_DATABASE_URL" envDefault:"sqlite:./oauth2.db" doc:"sqlite:PATH, or postgres://…"`
-	ReadConns     int           `env:"OAUTH2_DATABASE_READ_CONNECTIONS" envDefault:"4" doc:"Postgres connections for look-ups; the feed has 1, revocations 2, issuing 2 beside them"`
+	ReadConns     int           `env:"OAUTH2_DATABASE_READ_CONNECTIONS" envDefault:"4" doc:"Postgres connections for look-ups; the feed has 1, revocations 2, issuing and refreshing 4 beside them"`
 	MigrateOn     string        `env:"OAUTH2_MIGRATE_ON_START" doc:"true or false: bring the schema up to date at start; unset: true with SQLite, false with Postgres"`
 	RedisURL      Secret        `env:"OAUTH2_REDIS_URL" doc:"redis://…, rediss://…, redis+cluster://host:port?addr=host:port, redis+sentinel://host:port/0?master_name=NAME; unset: no Redis"`
 	JWTSecret     Secret        `env:"OAUTH2_JWT_SECRET" doc:"seals the key ring; 32 bytes or more; \"new,old\" while it is changed; unset with SQLite: made at first start and kept beside the database"`
 	JWTAlg        string        `env:"OAUTH2_JWT_ALG" envDefault:"ES256" doc:"ES256, EdDSA, RS256, PS256 or HS256"`
 	Format        string        `env:"OAUTH2_ACCESS_TOKEN_FORMAT" envDefault:"opaque" doc:"opaque or jwt, for clients that have no format of their own"`
 	AccessTTL     time.Duration `env:"OAUTH2_ACCESS_TOKEN_TTL" envDefault:"1h" doc:"life of access tokens, 1s to 24h, for clients that have none of their own"`
+	RefreshTTL    time.Duration `env:"OAUTH2_REFRESH_TOKEN_TTL" envDefault:"720h" doc:"absolute life of a grant with a refresh token, 1m to 8760h, for clients that have none of their own"`
+	RefreshGrace  time.Duration `env:"OAUTH2_REFRESH_GRACE" envDefault:"10s" doc:"in which a refresh that is retried gets the same successor, up to 1m; 0: each refresh token is good once"`
+	BrandName     string        `env:"OAUTH2_BRAND_NAME" doc:"name at the head of the pages for people; unset: the host of the public URL"`
+	BrandLogo     string        `env:"OAUTH2_BRAND_LOGO_FILE" doc:"PNG or SVG at the head of the pages, at most 64 KiB"`
+	BrandColor    string        `env:"OAUTH2_BRAND_COLOR" envDefault:"#1f5fbf" doc:"colour of the pages' buttons and links, #rrggbb"`
 	StalenessMax  time.Duration `env:"OAUTH2_STALENESS_MAX" envDefault:"30s" doc:"how long a replica that cannot reach the database answers from what it holds; 0: not at all"`
 	CacheMiB      int           `env:"OAUTH2_CACHE_MIB" envDefault:"256" doc:"bound of the token cache in process memory, in MiB; 0: none"`
 	AdminHost     string        `env:"OAUTH2_ADMIN_HOST" envDefault:"127.0.0.1" doc:"address of the listener for operators; other than loopback it wants TLS (OAUTH2_TLS_CERT_FILE) or a proxy in OAUTH2_TRUSTED_PROXIES that speaks it"`
@@ -160,6 +166,9 @@ func (c *Config) validate(needSecret bool) (faults []*fault) {
 		{errAlg != nil, "OAUTH2_JWT_ALG", "must be ES256, EdDSA, RS256, PS256 or HS256"},
 		{c.Format != store.FormatOpaque && c.Format != store.FormatJWT, "OAUTH2_ACCESS_TOKEN_FORMAT", "must be opaque or jwt"},
 		{c.AccessTTL < time.Second || c.AccessTTL > store.MaxTokenLife || c.AccessTTL%time.Second != 0, "OAUTH2_ACCESS_TOKEN_TTL", "must be whole seconds, 1s to 24h"},
+		{c.RefreshTTL < time.Minute || c.RefreshTTL > 8760*time.Hour || c.RefreshTTL%time.Second != 0, "OAUTH2_REFRESH_TOKEN_TTL", "must be whole seconds, 1m to 8760h"},
+		{c.RefreshGrace < 0 || c.RefreshGrace > time.Minute, "OAUTH2_REFRESH_GRACE", "must be 0 to 1m"},
+		{!isColor(c.BrandColor), "OAUTH2_BRAND_COLOR", "must be like #1f5fbf"},
 		{c.StalenessMax < 0, "OAUTH2_STALENESS_MAX", "must not be negative"},
 		{c.CacheMiB < 0 || c.CacheMiB > 1<<20, "OAUTH2_CACHE_MIB", "must be 0 to 1048576"},
 		{c.ReadConns < 1 || c.ReadConns > 1000, "OAUTH2_DATABASE_READ_CONNECTIONS", "must be 1 to 1000"},
@@ -203,6 +212,10 @@ func (c *Config) openSecrets() (faults []*fault) {
 	}
 	return faults
 }
+
+var color = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+
+func isColor(text string) bool { return color.MatchString(text) }
 
 func isSeedUser(name, email string) bool {
 	u := store.User{Username: store.FoldUsername(name), Email: email, Role: store.RoleAdmin, Password: "set later"}

@@ -8,7 +8,10 @@ import (
 	"oauth2-server/admin"
 	"oauth2-server/cache"
 	"oauth2-server/cache/limits"
+	"oauth2-server/hotpath"
+	"oauth2-server/hotpath/backchannel"
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 	"oauth2-server/store/migrations"
 	"oauth2-server/store/postgres"
@@ -21,6 +24,10 @@ type database interface {
 	cache.Store
 	keys.Store
 	limits.Store
+	oauth.Once
+	oauth.Departures
+	backchannel.Store
+	hotpath.FrontStore
 	ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
 	Migrate(ctx context.Context) ([]migrations.Migration, error)
 	MigrationStatus(ctx context.Context) ([]migrations.Status, error)

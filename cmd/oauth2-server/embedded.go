@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,8 +14,6 @@ import (
 	"strings"
 
 	"oauth2-server/hotpath/keys"
-	"oauth2-server/hotpath/oauth"
-	"oauth2-server/store"
 )
 
 // secretFile is where the embedded default keeps the secret it made: beside the database and not
@@ -81,38 +77,5 @@ func (c *Config) readSecretFile() error {
 	if c.secrets, err = keys.ParseSecrets(string(c.JWTSecret)); err != nil {
 		return fmt.Errorf("%s: %w", c.secretFile(), err)
 	}
-	return nil
-}
-
-const demoID = "demo"
-
-// startDemo makes sure of the demo client, and prints how to use it. The client's secret is derived from the
-// server's, so that the lines are the same at every start and nothing is kept in clear.
-func startDemo(ctx context.Context, r *running, out io.Writer) error {
-	if r.config.postgres() {
-		return errors.New("--demo is for the embedded default: unset OAUTH2_DATABASE_URL, or leave --demo out")
-	}
-	mac := hmac.New(sha256.New, []byte(r.config.JWTSecret))
-	mac.Write([]byte("oauth2-server demo client"))
-	secret := base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-	actor := store.Actor{Kind: "cli", ID: "serve --demo"}
-	_, err := r.db.CreateClient(ctx, actor, store.Client{
-		ID: demoID, Name: "Demo", Secrets: []store.SecretHash{sha256.Sum256([]byte(secret))},
-		Grants: []string{oauth.GrantClientCredentials.String()}, Scopes: []string{"read", "write"},
-	})
-	if err != nil && !errors.Is(err, store.ErrConflict) { // it is there since the first start
-		return fmt.Errorf("create the demo client: %w", err)
-	}
-	for r.tier.Client([]byte(demoID)) == nil && ctx.Err() == nil {
-		r.tier.AwaitPoll()
-	}
-	fmt.Fprintf(out, `
-oauth2-server answers at %[1]s. Issue, introspect and revoke a token:
-
-TOKEN=$(curl -s -u %[2]s:%[3]s -d grant_type=client_credentials %[1]s/oauth/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); echo "$TOKEN"
-curl -u %[2]s:%[3]s -d token="$TOKEN" -w '\n' %[1]s/oauth/introspect
-curl -u %[2]s:%[3]s -d token="$TOKEN" -w 'revoked: %%{http_code}\n' -o /dev/null -s %[1]s/oauth/revoke
-
-`, r.issuer, demoID, secret)
 	return nil
 }

@@ -127,6 +127,11 @@ func resetKeys(ctx context.Context, j *job) error {
 	if err != nil {
 		return fmt.Errorf("make a ring: %w", err)
 	}
+	signing, err := keys.GenerateIDTokens(j.config.secrets, time.Now(), slices.Concat(retired, fresh))
+	if err != nil {
+		return fmt.Errorf("make a ring: %w", err)
+	}
+	fresh = append(fresh, signing...)
 	if err := j.db.ResetKeys(ctx, j.actor, fresh); err != nil {
 		return fmt.Errorf("reset the ring: %w", err)
 	}

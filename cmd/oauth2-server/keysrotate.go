@@ -46,7 +46,7 @@ func newKeysRotate(environ []string) *cobra.Command {
 }
 
 // needAlg makes sure that OAUTH2_JWT_ALG is that of the servers. Where it is not set here, a ring with active keys of
-// another algorithm than the default says that it may be set there.
+// another algorithm than the default says that it may be set there. Those that sign id_tokens are rotated in any case.
 func (j *job) needAlg(ctx context.Context) error {
 	if slices.Contains(j.config.given, "OAUTH2_JWT_ALG") {
 		return nil
@@ -56,7 +56,7 @@ func (j *job) needAlg(ctx context.Context) error {
 		return fmt.Errorf("read the key ring: %w", err)
 	}
 	for _, key := range stored {
-		if key.Use == store.UseSign && key.State == store.KeyActive && key.Alg != j.config.JWTAlg {
+		if key.Use == store.UseSign && key.State == store.KeyActive && key.Alg != j.config.JWTAlg && !slices.Contains(keys.IDTokenAlgs(), keys.Alg(key.Alg)) {
 			return fmt.Errorf("the ring has an active %s key, and OAUTH2_JWT_ALG is not set: set it as the servers have it", key.Alg)
 		}
 	}

@@ -85,14 +85,14 @@ func TestKeysRotateAnswersInJSON(t *testing.T) {
 func TestKeysRotateGuessesNoAlg(t *testing.T) {
 	c := newConsole(t)
 	c.published(3 * time.Hour)
-	c.env = append(c.env, "OAUTH2_JWT_ALG=EdDSA")
+	c.env = append(c.env, "OAUTH2_JWT_ALG=PS256")
 	c.published(2 * time.Hour)
 	shell := &console{t: t, env: c.env[:len(c.env)-1]}
-	want(t, shell.refused("keys", "rotate"), "active EdDSA key", "OAUTH2_JWT_ALG")
-	want(t, c.must("keys", "rotate"), "EdDSA", "ES256")
+	want(t, shell.refused("keys", "rotate"), "active PS256 key", "OAUTH2_JWT_ALG")
+	want(t, c.must("keys", "rotate"), "PS256", "ES256")
 	got := c.states()
-	if got["sign active"] != 1 || got["sign retiring"] != 2 || got["sign retired"] != 1 {
-		t.Errorf("got %v, want the keys of the algorithm before on their way out", got)
+	if got["sign active"] != 2 || got["sign retiring"] != 2 || got["sign retired"] != 0 {
+		t.Errorf("got %v, want the keys of both rotated: the algorithm before signs id_tokens still", got)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // newAdmin builds the listener for operators of the parts that they look at and work with.
-func newAdmin(r *running, secure *tls.Config, log *slog.Logger) (*admin.Server, error) {
+func newAdmin(r *running, hasher *login.Hasher, secure *tls.Config, log *slog.Logger) (*admin.Server, error) {
 	c := r.config
 	sessions, err := c.sessions()
 	if err != nil {
@@ -20,7 +20,7 @@ func newAdmin(r *running, secure *tls.Config, log *slog.Logger) (*admin.Server, 
 	}
 	return admin.New(admin.Options{
 		DB: r.db, Tier: r.tier, Ring: r.ring, Rules: r.rules, Sessions: sessions,
-		Door:    &login.Door{Users: r.db, Limits: r.limiter, Hasher: login.NewHasher(), Role: store.RoleAdmin},
+		Door:    &login.Door{Users: r.db, Limits: r.limiter, Hasher: hasher, Role: store.RoleAdmin, Space: admin.NameSpace},
 		Clients: c.AdminClients, Trusted: c.trusted, TLS: secure, Metrics: r.metrics, Log: log,
 		Secrets: c.secrets, Alg: r.alg, PublishAhead: c.PublishAhead,
 		Version: version(), Settings: c.adminSettings,

@@ -15,30 +15,32 @@ import (
 
 // A revocation is what the flags of revoke ask for.
 type revocation struct {
-	token, client, subject string
-	all, yes               bool
+	token, grant, client, subject string
+	all, yes                      bool
 }
 
 func newRevokeCommand(environ []string) *cobra.Command {
 	var r revocation
 	command := &cobra.Command{
-		Use:   "revoke --token TOKEN | --client ID | --subject NAME | --all",
-		Short: "Revoke one token, or those of a client, of a subject, or all",
-		Long: "Revoke one token, or all that were issued up to now to a client, for a subject, or at all. What is issued\n" +
-			"afterwards is not concerned. Running replicas follow within a second.",
+		Use:   "revoke --token TOKEN | --grant ID | --client ID | --subject ID | --all",
+		Short: "Revoke one token, or those of a grant, of a client, of a subject, or all",
+		Long: "Revoke one token, or what a user has allowed a client (\"grants list\" has the ids), or all that was issued up to now\n" +
+			"to a client, for a subject, or at all: access tokens, refresh tokens and codes. A user's subject is the id.\n" +
+			"What is issued afterwards is not concerned. Running replicas follow within a second.",
 		Args: cobra.NoArgs,
 	}
 	command.RunE = withStore(environ, func(ctx context.Context, j *job, _ []string) error {
 		return r.run(ctx, j, command.ErrOrStderr())
 	})
 	flags := command.Flags()
-	flags.StringVar(&r.token, "token", "", "text of an access token, - reads it from standard input")
+	flags.StringVar(&r.token, "token", "", "text of an access token, or of a refresh token, which ends its grant; - reads it from standard input")
+	flags.StringVar(&r.grant, "grant", "", "id of a grant")
 	flags.StringVar(&r.client, "client", "", "id of a client")
-	flags.StringVar(&r.subject, "subject", "", "subject of tokens")
+	flags.StringVar(&r.subject, "subject", "", "subject of tokens: a user's id, or that of a client")
 	flags.BoolVar(&r.all, "all", false, "all tokens")
 	flags.BoolVar(&r.yes, "yes", false, "confirm --all beforehand")
-	command.MarkFlagsOneRequired("token", "client", "subject", "all")
-	command.MarkFlagsMutuallyExclusive("token", "client", "subject", "all")
+	command.MarkFlagsOneRequired("token", "grant", "client", "subject", "all")
+	command.MarkFlagsMutuallyExclusive("token", "grant", "client", "subject", "all")
 	return command
 }
 
@@ -46,6 +48,8 @@ func (r *revocation) run(ctx context.Context, j *job, w io.Writer) error {
 	switch {
 	case r.token != "":
 		return revokeToken(ctx, j, r.token)
+	case r.grant != "":
+		return revokeGrant(ctx, j, r.grant)
 	case r.client != "":
 		// A mistyped id would be cut off without a word.
 		if _, err := j.db.Client(ctx, r.client); err != nil {
@@ -95,6 +99,9 @@ func revokeToken(ctx context.Context, j *job, given string) error {
 	}
 	if !told.Active {
 		return fmt.Errorf("nothing to revoke: the token is not active: %s", told.Cause)
+	}
+	if told.Kind == "refresh" {
+		return revokeGrant(ctx, j, told.Grant.String()) // RFC 7009 §2.1: the grant, and its access tokens
 	}
 	denial := store.Denial{Kind: store.DenyToken, ID: told.ID, Expires: told.Expires.Unix(), Actor: j.actor.String()}
 	if err := j.db.Deny(ctx, []store.Denial{denial}); err != nil {

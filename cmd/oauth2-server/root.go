@@ -24,7 +24,7 @@ func execute(ctx context.Context, root *cobra.Command) int {
 // newRootCommand is the command line. environ is the environment, as "NAME=value".
 func newRootCommand(environ []string) *cobra.Command {
 	root := newGroup("oauth2-server", "A high-throughput OAuth 2 token server",
-		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newUserCommand(environ), newTokenCommand(environ),
+		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newUserCommand(environ), newGrantsCommand(environ), newTokenCommand(environ),
 		newRevokeCommand(environ), newLimitsCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
 		newVersionCommand(), newBenchCommand(), newBenchFloorCommand(), newSeedTokensCommand(environ))
 	root.SilenceUsage, root.SilenceErrors = true, true
@@ -69,7 +69,7 @@ func newServeCommand(environ []string) *cobra.Command {
 			return run(command.Context(), config, h)
 		},
 	}
-	command.Flags().BoolVar(&demo, "demo", false, "create a demo client at first start, and print how to use it")
+	command.Flags().BoolVar(&demo, "demo", false, "create demo clients and a demo user at first start, and print how to use them")
 	return command
 }
 

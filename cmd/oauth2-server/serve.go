@@ -18,7 +18,9 @@ import (
 	"oauth2-server/cache"
 	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath"
+	"oauth2-server/hotpath/fetch"
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/login"
 	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
@@ -44,6 +46,8 @@ type running struct {
 	replica store.Replica
 	public  *hotpath.Server
 	admin   *admin.Server
+
+	prepared chan struct{} // closed when the store is
 }
 
 // actor is this replica, for what it does by itself.
@@ -102,21 +106,28 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	})
 
 	issuer := c.issuer(at.public.Addr())
+	outside := fetch.New(fetch.Options{}) // asks clients' servers
 	rules := oauth.New(oauth.Options{
-		Issuer: issuer, Clients: tier, Tokens: tier, Ring: ring, AccessTTL: c.AccessTTL, Format: c.Format,
+		Issuer: issuer, Clients: tier, Tokens: tier, Grants: tier, Ring: ring, People: db, Departures: db, Once: db, KeySets: fetch.NewKeySets(outside), Secrets: c.secrets,
+		RefreshTTL: c.RefreshTTL, RefreshGrace: c.RefreshGrace, SessionLife: login.SessionLife, AccessTTL: c.AccessTTL, Format: c.Format,
 	})
+	hasher := login.NewHasher() // one for both listeners: together they have half of the cores
+	front, err := newFront(c, db, limiter, hasher)
+	if err != nil {
+		return err
+	}
 	server, err := hotpath.New(hotpath.Options{
 		Rules: rules, Tier: tier, Ring: ring, Metrics: set, Log: h.log, Origins: c.Origins, TLS: tlsConfig,
-		Limits: hotpath.Limits{Connections: c.MaxConns}, Limiter: limiter, Trusted: c.trusted,
+		Limits: hotpath.Limits{Connections: c.MaxConns}, Limiter: limiter, Trusted: c.trusted, Front: front,
 	})
 	if err != nil {
 		return err
 	}
 	r := &running{
 		config: c, issuer: issuer, db: db, tier: tier, limiter: limiter, ring: ring, rules: rules, metrics: set, alg: alg,
-		replica: replica, public: server,
+		replica: replica, public: server, prepared: make(chan struct{}),
 	}
-	if r.admin, err = newAdmin(r, tlsConfig, h.log); err != nil {
+	if r.admin, err = newAdmin(r, hasher, tlsConfig, h.log); err != nil {
 		return err
 	}
 	return operate(ctx, h, r, at)
@@ -131,6 +142,7 @@ func operate(ctx context.Context, h hooks, r *running, at *listeners) error {
 	group.Go(func() error { return r.tier.Run(background) })
 	group.Go(func() error { return r.limiter.Run(background) })
 	group.Go(func() error { return keepKeys(background, r, h.log) })
+	group.Go(func() error { return runCourier(background, r, h.log) })
 	group.Go(func() error { return r.public.Serve(at.public) })
 	group.Go(func() error { return r.admin.Serve(at.admin) })
 	group.Go(func() error {
@@ -138,6 +150,7 @@ func operate(ctx context.Context, h hooks, r *running, at *listeners) error {
 			return err
 		}
 		r.public.Prepared()
+		close(r.prepared)
 		if h.started != nil && ctx.Err() == nil {
 			return h.started(r)
 		}
@@ -175,24 +188,33 @@ func shutdown(ctx context.Context, log *slog.Logger, r *running) {
 // keysEvery is how often keys are looked at that may be due to retire.
 const keysEvery = time.Minute
 
-// keepKeys retires keys when the last of their tokens is dead.
+// keepKeys makes the keys of id_tokens where there are none yet, and retires keys when the last of their tokens is dead.
 func keepKeys(ctx context.Context, r *running, log *slog.Logger) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.prepared:
+	}
 	ticker := time.NewTicker(keysEvery)
 	defer ticker.Stop()
 	for {
+		upkeepKeys(ctx, r, log)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if _, err := r.tier.Fresh(); err != nil {
-			continue // the store's clock is not known
-		}
-		patient, cancel := context.WithTimeout(ctx, keysEvery)
-		if err := keys.Upkeep(patient, r.db, r.ring, r.actor(), time.Unix(0, r.tier.Now())); err != nil && ctx.Err() == nil {
-			log.Warn("upkeep of the key ring", "err", err)
-		}
-		cancel()
+	}
+}
+
+func upkeepKeys(ctx context.Context, r *running, log *slog.Logger) {
+	if _, err := r.tier.Fresh(); err != nil {
+		return // the store's clock is not known
+	}
+	ctx, cancel := context.WithTimeout(ctx, keysEvery)
+	defer cancel()
+	if err := keys.Upkeep(ctx, r.db, r.ring, r.actor(), time.Unix(0, r.tier.Now())); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		log.Warn("upkeep of the key ring", "err", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,6 +101,10 @@ func explanationText(t *explain.Explanation) string {
 	if !t.ID.IsZero() {
 		add("id", t.ID.String())
 	}
+	if !t.Grant.IsZero() {
+		add("grant", t.Grant.String())
+	}
+	add("generation", generationText(t))
 	add("client", withState(t.Client, t.ClientState))
 	add("subject", t.Subject)
 	add("scope", t.Scope)
@@ -118,6 +123,17 @@ func explanationText(t *explain.Explanation) string {
 	add("denied", endingText(t.Denied))
 	add("cut off", endingText(t.CutOff))
 	return t.Cause + "\n\n" + table(rows)
+}
+
+// generationText is that of a refresh token, beside the newest where it is another.
+func generationText(t *explain.Explanation) string {
+	switch {
+	case t.Generation == 0:
+		return ""
+	case t.Newest == 0 || t.Generation == t.Newest:
+		return strconv.FormatInt(t.Generation, 10)
+	}
+	return fmt.Sprintf("%d (the newest is %d)", t.Generation, t.Newest)
 }
 
 func withState(client, state string) string {

@@ -18,9 +18,13 @@ import (
 
 func newUserCommand(environ []string) *cobra.Command {
 	return newGroup("user", "Create and change the people who may sign in; a user is given by name or id",
-		newUserCreate(environ), newUserSetPassword(environ),
+		newUserCreate(environ), newUserUpdate(environ), newUserSetPassword(environ),
 		&cobra.Command{Use: "list", Short: "List the users", Args: cobra.NoArgs, RunE: withStore(environ, listUsers)},
 		&cobra.Command{Use: "show USER", Short: "Show a user", Args: oneUser, RunE: withStore(environ, showUser)},
+		&cobra.Command{
+			Use: "export USER", Short: "Print all that is kept of a user, but the password, as JSON", Args: oneUser,
+			RunE: withStore(environ, exportUser),
+		},
 		&cobra.Command{
 			Use: "disable USER", Short: "Refuse a user, end the sessions and revoke the tokens", Args: oneUser,
 			RunE: withStore(environ, func(ctx context.Context, j *job, args []string) error { return switchUser(ctx, j, args[0], true) }),
@@ -81,6 +85,55 @@ func createUser(ctx context.Context, j *job, u store.User, password string) erro
 	return j.show(made.Masked(), func() string { return userText(&made) })
 }
 
+func newUserUpdate(environ []string) *cobra.Command {
+	var to store.User
+	command := &cobra.Command{
+		Use:   "update USER",
+		Short: "Change what flags are given for; another role ends the sessions and revokes the tokens",
+		Args:  oneUser,
+	}
+	flags := command.Flags()
+	command.RunE = withStore(environ, func(ctx context.Context, j *job, args []string) error {
+		return updateUser(ctx, j, args[0], func(u *store.User) {
+			for flag, set := range map[string]func(){
+				"username": func() { u.Username = store.FoldUsername(to.Username) },
+				"email":    func() { u.Email = to.Email },
+				"role":     func() { u.Role = to.Role },
+			} {
+				if flags.Changed(flag) {
+					set()
+				}
+			}
+		})
+	})
+	flags.StringVar(&to.Username, "username", "", "name to sign in with, in lower case; tokens stay valid: their subject is the id")
+	flags.StringVar(&to.Email, "email", "", "mail address; \"\" removes it")
+	flags.StringVar(&to.Role, "role", "", "admin: may use the listener for operators; user: may not")
+	return command
+}
+
+func updateUser(ctx context.Context, j *job, who string, change func(*store.User)) error {
+	var before store.User
+	changed, err := j.changeUser(ctx, "user.update", who, func(u *store.User) error {
+		before = *u
+		if change(u); *u == before {
+			return login.ErrUnchanged
+		}
+		return u.Validate()
+	})
+	switch {
+	case errors.Is(err, login.ErrUnchanged):
+		return errors.New("nothing to do: the user is like that already; give a flag for each thing to change")
+	case errors.Is(err, store.ErrConflict):
+		return errors.New("there is a user of that name already")
+	case err != nil:
+		return userRefused(err)
+	case changed.EndsSessions(&before):
+		return j.showEnd(ctx, &changed, "given the role "+changed.Role)
+	}
+	return j.show(changed.Masked(), func() string { return userText(&changed) })
+}
+
 // userRefused says all that is wrong with a user, by the names of the flags; an error of another kind stays as it is.
 func userRefused(err error) error {
 	if _, wrong := errors.AsType[*store.FieldError](err); !wrong {
@@ -101,7 +154,7 @@ func newUserSetPassword(environ []string) *cobra.Command {
 		Short: "Give a user a new password; the sessions end and the tokens are revoked",
 		Long: "Give a user a new password; the sessions end and the tokens are revoked. This is the way back in when a password is lost.\n\n" +
 			"Who was locked out by too many attempts stays so until the limit has room again, or is exempted from it: " +
-			"oauth2-server limits override login.username NAME --exempt",
+			"oauth2-server limits override login.username NAME --exempt, for the listener for operators admin:NAME",
 		Args: oneUser,
 	}
 	command.RunE = withStore(environ, func(ctx context.Context, j *job, args []string) error {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
+	"oauth2-server/admin"
 	"oauth2-server/hotpath/login"
 	"oauth2-server/store"
 )
@@ -80,6 +82,20 @@ func showUser(ctx context.Context, j *job, args []string) error {
 		return err
 	}
 	return j.show(u.Masked(), func() string { return userText(&u) })
+}
+
+// exportUser prints JSON in any case: it is for machines.
+func exportUser(ctx context.Context, j *job, args []string) error {
+	u, err := j.user(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	export, err := admin.Export(ctx, j.db, &u, time.Now())
+	if err != nil {
+		return fmt.Errorf("export user %q: %w", u.Username, err)
+	}
+	j.json = true
+	return j.show(export, nil)
 }
 
 func userState(u *store.User) string {

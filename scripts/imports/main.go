@@ -57,6 +57,7 @@ var rules = []rule{
 	{"hotpath/keys/...", slices.Concat(http, redis)},
 	{"hotpath/oauth/...", slices.Concat(http, redis)},
 	{"hotpath/login/...", fasthttp},
+	{"hotpath/pages/...", slices.Concat(http, redis)},
 	{"admin/...", fasthttp},
 	{"bench/...", slices.Concat(redis, sql)},
 }
