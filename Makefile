@@ -16,7 +16,7 @@ run: build ## the embedded default with a demo client; needs Go alone
 test: ## every test, on private Postgres and Redis servers
 	scripts/test
 
-scenarios: build ## every latency scenario in its quick form, about three minutes; needs a machine that does nothing else
+scenarios: build ## every latency scenario in its quick form, about four minutes; needs a machine that does nothing else
 	scripts/deps
 	bin/oauth2-server bench run all --quick --retries 3 --out bin/scenarios.json
 

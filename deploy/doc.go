@@ -3,4 +3,6 @@
 //
 //	private/   private Postgres and Redis processes, and a TCP proxy that
 //	           delays, blocks and cuts, for tests and benchmarks
+//	limits.md  tuning rate limits live
+//	connect.md connecting applications, in Go, Node, Python and a page
 package deploy

@@ -61,7 +61,7 @@ func (p *benchPlan) registerLoad(f *pflag.FlagSet) {
 	f.Float64Var(&p.rate, "rate", 0, "requests a second (open loop); default: the scenario's own")
 	f.DurationVar(&p.duration, "duration", 0, "of the main phase; default: the scenario's own")
 	f.IntVar(&p.connections, "connections", 0, "connections of the generator; default: the scenario's own")
-	f.BoolVar(&p.quick, "quick", false, "a few seconds each: all scenarios take about two minutes")
+	f.BoolVar(&p.quick, "quick", false, "a few seconds each: all scenarios take about four minutes")
 	f.StringVar(&p.slo, "slo", "", "what to keep, like p99<5ms,errors<0.1%; metrics: p50 p90 p99 p99.9 max errors rate, and the scenario's facts; default: the scenario's own")
 }
 

@@ -8,6 +8,8 @@
 //	       └─ mint             a record becomes a token, durable before it is told mint.go
 //	Introspect     the one verdict, alone or in batches                            verdict.go, introspect.go
 //	Revoke         one denial                                                      revoke.go
+//	ParseAuthorization ─► Allow   a request for a code, pushed or not; the code     authorize.go, par.go, allow.go
+//	idToken, UserInfo, Logout     OpenID Connect                                    idtoken.go, userinfo.go, logout.go
 //
 // What a client may read of a refusal is an [Error]. Anything else that comes
 // back is a fault: [store.ErrUnavailable] is 503, never a wrong answer.

@@ -98,13 +98,13 @@ type Store interface {
 	// the store's clock. ErrNotFound: something is not, and nothing has changed. ErrReused: it was redeemed before, with all
 	// of it right: the grant is revoked by this call, as by RevokeGrants.
 	RedeemCode(ctx context.Context, r store.Redemption) (store.Code, error)
-	// RotateGrants does rotations of concurrent requests in one transaction, and calls done with the outcome of each. A rotation by its generation is one
+	// RotateGrants does rotations of concurrent requests in one batch, and calls done with the outcome of each. A rotation by its generation is one
 	// conditional update; who loses is told by the row as it is then. A reuse revokes the grant in the same transaction, as RevokeGrants does.
 	RotateGrants(ctx context.Context, rotations []store.Rotation, done func(i int, r store.Rotated)) error
 	Grant(ctx context.Context, id store.ID) (store.Grant, error) // ErrNotFound
 	// Grants lists grants by id, the newest first.
 	Grants(ctx context.Context, query store.GrantQuery) ([]store.Grant, error)
-	// RevokeGrants revokes all that match and live, and denies each (store.DenyGrant, for store.MaxTokenLife) in the same transaction; it
+	// RevokeGrants revokes all that match and live, and denies each (store.DenyGrant, until the last access token of it is dead) in the same transaction; it
 	// returns how many. At most store.MaxDenials at once: more remain for the next call.
 	RevokeGrants(ctx context.Context, actor store.Actor, query store.GrantQuery) (int, error)
 
