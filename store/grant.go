@@ -86,16 +86,22 @@ type Rotated struct {
 
 // A Consent is what a user has allowed a client, to be asked for no more.
 type Consent struct {
-	User   ID        `json:"user"`
-	Client string    `json:"client"`
-	Scopes []string  `json:"scopes"`
-	At     time.Time `json:"at"`
+	User      ID        `json:"user"`
+	Client    string    `json:"client"`
+	Scopes    []string  `json:"scopes"`
+	Audiences []string  `json:"audiences,omitempty"` // where, beside this server itself
+	At        time.Time `json:"at"`
 }
 
-// Covers reports whether all the scopes were allowed.
-func (c *Consent) Covers(scope string) bool {
-	for s := range strings.FieldsSeq(scope) {
-		if !slices.Contains(c.Scopes, s) {
+// Covers reports whether all the scopes and all the audiences were allowed; both are separated by spaces. Each counts by itself: a
+// scope that was allowed for one audience is not asked for again for another that was allowed too.
+func (c *Consent) Covers(scope, audience string) bool {
+	return containsAll(c.Scopes, scope) && containsAll(c.Audiences, audience)
+}
+
+func containsAll(list []string, words string) bool {
+	for word := range strings.FieldsSeq(words) {
+		if !slices.Contains(list, word) {
 			return false
 		}
 	}
@@ -104,10 +110,15 @@ func (c *Consent) Covers(scope string) bool {
 
 // Join is what c adds to what was allowed before, in order.
 func (c Consent) Join(before *Consent, now time.Time) Consent {
-	c.Scopes = append(append([]string{}, before.Scopes...), c.Scopes...)
-	slices.Sort(c.Scopes)
-	c.Scopes, c.At = slices.Compact(c.Scopes), now
+	c.Scopes, c.Audiences, c.At = union(before.Scopes, c.Scopes), union(before.Audiences, c.Audiences), now
 	return c
+}
+
+// union is the words of both lists, each once, in order.
+func union(a, b []string) []string {
+	all := append(append([]string{}, a...), b...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // A Pushed is an authorization request that was pushed (RFC 9126). Its reference is authenticated like a code's text.

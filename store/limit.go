@@ -160,7 +160,7 @@ func (o Override) validate(faults []error, key string) []error {
 	field := fmt.Sprintf("overrides.%.80s", key)
 	switch {
 	case key == "" || len(key) > maxLimitKey || !isText(key):
-		return append(faults, &FieldError{field, fmt.Sprintf("the key must have 1 to %d bytes without control characters", maxLimitKey)})
+		return append(faults, &FieldError{field, fmt.Sprintf("the key must have 1 to %d bytes without control and invisible characters", maxLimitKey)})
 	case o.Mode == OverrideExempt || o.Mode == OverrideBlock:
 		if o.Quota != nil {
 			return append(faults, &FieldError{field, "has a mode and a value: one of them"})

@@ -29,9 +29,12 @@ func (f *Fault) Is(target error) bool { return target == ErrUnavailable }
 
 func (f *Fault) Unwrap() error { return f.Err }
 
+// ActorCLI is the kind of an [Actor] at the command line.
+const ActorCLI = "cli"
+
 // An Actor is who makes a change. It is kept with the change and in the audit.
 type Actor struct {
-	Kind    string `json:"kind"`              // "cli", "client", "replica", "admin"
+	Kind    string `json:"kind"`              // ActorCLI, "client", "replica", "admin"
 	ID      string `json:"id"`                // operating-system user, client id, replica id, user name
 	Address string `json:"address,omitempty"` // where from, when it came over a network
 }

@@ -82,6 +82,15 @@ func (u User) Next(old *User, now time.Time) User {
 	return u
 }
 
+// ErrLastOperator is an [ErrConflict]: a change by anybody but the command line would leave no operator who may sign in.
+var ErrLastOperator = fmt.Errorf("%w: this is the last operator who may sign in", ErrConflict)
+
+// Operates reports whether u may sign in to the listener for operators; nobody may, where u is nil.
+func (u *User) Operates() bool { return u != nil && u.Role == RoleAdmin && !u.Disabled }
+
+// MayEndOperators reports whether the actor may leave no operator: who has the command line needs none to come back in.
+func (a Actor) MayEndOperators() bool { return a.Kind == ActorCLI }
+
 // EndsSessions reports whether u, as the change of old, ends what old had open.
 func (u *User) EndsSessions(old *User) bool {
 	return u.Disabled && !old.Disabled || u.Password != old.Password || u.Role != old.Role

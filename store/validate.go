@@ -78,7 +78,7 @@ func (v *validator) identity() {
 	// RFC 6749 A.1, without the space: it gets lost in lists and logs.
 	v.refuse(!isWord(c.ID, ""), "id", "must be of visible ASCII without spaces")
 	v.refuse(len(c.Name) > maxClientName, "name", "must have at most %d bytes", maxClientName)
-	v.refuse(!isText(c.Name), "name", "must be UTF-8 without control characters")
+	v.refuse(!isText(c.Name), "name", "must be UTF-8 without control characters, and without such as are not seen or turn the direction of the text (Unicode Cc, Cf, Zl, Zp)")
 }
 
 func (v *validator) authentication() {
@@ -206,8 +206,11 @@ func isWord(text, except string) bool {
 	return true
 }
 
+// isText reports whether text shows as what it is: no control characters, and none that are not seen, end a line or turn the
+// direction of what follows, by which a client's name could pass for another's on the page that asks for consent. Joiners, which some
+// scripts write inside words, are of them.
 func isText(text string) bool {
-	return utf8.ValidString(text) && strings.IndexFunc(text, unicode.IsControl) < 0
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) })
 }
 
 // IsScope reports whether text is a scope-token (RFC 6749 §3.3).

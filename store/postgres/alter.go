@@ -13,9 +13,12 @@ import (
 type rowKind int32
 
 const (
-	limitRow rowKind = 1
-	userRow  rowKind = 2
+	limitRow    rowKind = 1
+	userRow     rowKind = 2
+	operatorRow rowKind = 3 // no row: whoever ends an operator, behind the user's row
 )
+
+const sqlLockRow = "select pg_advisory_xact_lock($1, $2)"
 
 // A row of one JSON column, there or not.
 type row struct {
@@ -33,7 +36,7 @@ type row struct {
 func alter[T any](tx *transaction, r row, change func(*T) (*T, error)) (before, after *T, err error) {
 	var given *T
 	var batch pgx.Batch
-	batch.Queue("select pg_advisory_xact_lock($1, $2)", int32(r.kind), int32(crc32.ChecksumIEEE([]byte(r.name))))
+	batch.Queue(sqlLockRow, int32(r.kind), int32(crc32.ChecksumIEEE([]byte(r.name))))
 	batch.Queue(r.sql, r.arg).Query(func(rows pgx.Rows) error { // a statement of its own: it sees what was waited for
 		defer rows.Close()
 		for rows.Next() {

@@ -10,20 +10,26 @@ import (
 	"oauth2-server/store"
 )
 
+// sqlUnion is the words of an array, each once, in order.
+func sqlUnion(array string) string {
+	return `(select coalesce(array_agg(distinct s order by s), '{}') from unnest((` + array + `) collate "C") as s)`
+}
+
+var sqlSaveConsent = `insert into consents (user_id, client, scopes, audiences, at)
+	select $1, $2, ` + sqlUnion("$3::text[]") + ", " + sqlUnion("$4::text[]") + `, clock_timestamp()
+	on conflict (user_id, client) do update set at = excluded.at, scopes = ` + sqlUnion("consents.scopes || excluded.scopes") + `,
+		audiences = ` + sqlUnion("consents.audiences || excluded.audiences")
+
 const (
-	sqlSaveConsent = `insert into consents (user_id, client, scopes, at)
-		select $1, $2, coalesce(array_agg(distinct s order by s), '{}'), clock_timestamp() from unnest($3::text[] collate "C") as s
-		on conflict (user_id, client) do update set at = excluded.at,
-			scopes = (select array_agg(distinct s order by s) from unnest((consents.scopes || excluded.scopes) collate "C") as s)`
-	sqlConsents       = `select user_id, client, scopes, at from consents where user_id = $1 order by client collate "C"`
-	sqlDeleteConsent  = "delete from consents where user_id = $1 and client = $2 returning user_id, client, scopes, at"
+	sqlConsents       = `select user_id, client, scopes, audiences, at from consents where user_id = $1 order by client collate "C"`
+	sqlDeleteConsent  = "delete from consents where user_id = $1 and client = $2 returning user_id, client, scopes, audiences, at"
 	sqlDeleteConsents = "delete from consents where user_id = $1"
 )
 
-// SaveConsent adds scopes to what the user has allowed the client.
+// SaveConsent adds scopes and audiences to what the user has allowed the client.
 func (db *DB) SaveConsent(ctx context.Context, consent store.Consent) error {
 	return db.use(ctx, db.read, queryGrant, func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, sqlSaveConsent, [16]byte(consent.User), consent.Client, consent.Scopes)
+		_, err := conn.Exec(ctx, sqlSaveConsent, [16]byte(consent.User), consent.Client, consent.Scopes, consent.Audiences)
 		return err
 	})
 }
@@ -42,7 +48,7 @@ func (db *DB) Consents(ctx context.Context, user store.ID) (all []store.Consent,
 }
 
 func scanConsent(row pgx.CollectableRow) (c store.Consent, err error) {
-	err = row.Scan((*[16]byte)(&c.User), &c.Client, &c.Scopes, &c.At)
+	err = row.Scan((*[16]byte)(&c.User), &c.Client, &c.Scopes, &c.Audiences, &c.At)
 	c.At = c.At.UTC()
 	return c, err
 }

@@ -8,7 +8,7 @@ import (
 	"oauth2-server/store"
 )
 
-// SaveConsent adds scopes to what the user has allowed the client.
+// SaveConsent adds scopes and audiences to what the user has allowed the client.
 func (db *DB) SaveConsent(ctx context.Context, consent store.Consent) error {
 	err := db.write(ctx, "grant", func(m *mutation) error {
 		var old store.Consent

@@ -11,15 +11,20 @@ const (
 	userSQL       = "select body from users where id = ?"
 	userByNameSQL = "select body from users where username = ?"
 	usersSQL      = "select body from users where username > ? order by username limit ?"
+
+	otherOperatorSQL = "select exists (select 1 from users where body ->> 'role' = ? and not coalesce(body ->> 'disabled', false) and id <> ?)"
 )
 
 // ChangeUser stores what change makes of the user as the next version; nil deletes.
-// A change that ends the user's sessions cuts the subject off.
+// A change that ends the user's sessions cuts the subject off. store.ErrLastOperator: nobody would be left to come in.
 func (db *DB) ChangeUser(ctx context.Context, actor store.Actor, action string, id store.ID, change func(old *store.User) (*store.User, error)) (store.User, error) {
 	var result store.User
 	err := db.write(ctx, "user", func(m *mutation) error {
 		var denials []store.Denial
 		before, after, err := alter(m, change, userSQL, id[:])
+		if err == nil && before.Operates() && !after.Operates() {
+			err = m.keepOperator(actor, id)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -50,6 +55,19 @@ func (db *DB) ChangeUser(ctx context.Context, actor store.Actor, action string, 
 		return store.User{}, told(err, "change user %s", id)
 	}
 	return result, nil
+}
+
+// keepOperator refuses to let the last operator go.
+func (m *mutation) keepOperator(actor store.Actor, leaves store.ID) error {
+	if actor.MayEndOperators() {
+		return nil
+	}
+	var others bool
+	err := m.tx.QueryRowContext(m.ctx, otherOperatorSQL, store.RoleAdmin, leaves[:]).Scan(&others)
+	if err == nil && !others {
+		return store.ErrLastOperator
+	}
+	return classify(err)
 }
 
 // User finds a user by id.

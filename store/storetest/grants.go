@@ -220,16 +220,18 @@ func grantsClientDeleted(t *testing.T, db Store) {
 func consentsKept(t *testing.T, db Store) {
 	ctx := testContext(t)
 	user := newID()
-	save := func(client string, scopes ...string) {
-		must(t, db.SaveConsent(ctx, store.Consent{User: user, Client: client, Scopes: scopes}))
+	save := func(client string, scopes, audiences []string) {
+		must(t, db.SaveConsent(ctx, store.Consent{User: user, Client: client, Scopes: scopes, Audiences: audiences}))
 	}
-	save("web", "openid", "b", "B")
-	save("web", "a", "openid")
-	save("Other")
+	save("web", []string{"openid", "b", "B"}, nil)
+	save("web", []string{"a", "openid"}, []string{"files", "https://api.example.com"})
+	save("web", nil, []string{"files", "Files"})
+	save("Other", nil, nil)
 	all, err := db.Consents(ctx, user)
 	must(t, err)
 	same(t, "clients", []any{all[0].Client, all[1].Client}, []any{"Other", "web"})
 	same(t, "scopes", []any{all[0].Scopes, all[1].Scopes}, []any{[]string{}, []string{"B", "a", "b", "openid"}})
+	same(t, "audiences", []any{len(all[0].Audiences), all[1].Audiences}, []any{0, []string{"Files", "files", "https://api.example.com"}})
 	g := makeGrant(t, db, newCode(user))
 	cursor := position(t, ctx, db)
 	for range 2 { // the second time there is nothing to withdraw

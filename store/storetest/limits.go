@@ -84,6 +84,7 @@ func limitsDefaults(t *testing.T, db Store) {
 	same(t, "limits of a new store", got, []string{
 		"failures.client+ip failures client+ip 10/1m 10 enforce", "introspect.client introspect client 10000/1s 20000 shadow",
 		"login.ip login ip 30/15m 30 enforce", "login.username login username 10/15m 10 enforce",
+		"par.client par client 100/1s 200 shadow", "par.ip par ip 60/1m 120 enforce",
 		"revoke.client revoke client 500/1s 1000 shadow", "token.client token client 1000/1s 2000 shadow", "token.ip token ip 1000/1s 2000 shadow",
 	})
 	same(t, "limits of Load", len(load(t, ctx, db).Limits), len(all))

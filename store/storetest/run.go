@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -78,15 +79,15 @@ func must(t testing.TB, err error) {
 
 var four = []error{store.ErrNotFound, store.ErrConflict, store.ErrSpent, store.ErrUnavailable}
 
-// wantError checks that err is want and none of the other three.
+// wantError checks that err is want and none of the four that want is not.
 func wantError(t testing.TB, what string, err, want error) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("%s: no error, want %v", what, want)
 		return
 	}
-	for _, one := range four {
-		if errors.Is(err, one) != errors.Is(one, want) {
+	for _, one := range slices.Concat(four, []error{want}) {
+		if errors.Is(err, one) != errors.Is(want, one) {
 			t.Errorf("%s: got error %q, want %v and none of the others", what, err, want)
 		}
 	}

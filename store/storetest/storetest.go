@@ -85,7 +85,8 @@ type Store interface {
 	NewlyRefused(ctx context.Context, name string, version int64) (int64, error)
 
 	// ChangeUser is ChangeLimit for a user. ErrConflict: the user name is taken. A change that ends the user's sessions
-	// ([store.User.EndsSessions]), or deletes the user, cuts the subject off in the same transaction.
+	// ([store.User.EndsSessions]), or deletes the user, cuts the subject off in the same transaction. ErrLastOperator: it would leave
+	// no operator, and the actor is not at the command line; also of changes that come at once.
 	ChangeUser(ctx context.Context, actor store.Actor, action string, id store.ID, change func(old *store.User) (*store.User, error)) (store.User, error)
 	User(ctx context.Context, id store.ID) (store.User, error)                // ErrNotFound
 	UserByName(ctx context.Context, username string) (store.User, error)      // ErrNotFound; username is folded
@@ -112,7 +113,7 @@ type Store interface {
 	Pushed(ctx context.Context, id store.ID) (store.Pushed, error) // ErrNotFound: also when it was spent or has expired
 	SpendPushed(ctx context.Context, id store.ID) error            // of which nothing comes. ErrSpent: it was spent before, or has expired
 
-	// SaveConsent adds scopes to what the user has allowed the client.
+	// SaveConsent adds scopes and audiences to what the user has allowed the client.
 	SaveConsent(ctx context.Context, consent store.Consent) error
 	Consents(ctx context.Context, user store.ID) ([]store.Consent, error) // ordered by client
 	// WithdrawConsent forgets the consent and revokes the user's grants to the client, in one transaction. It is no error if there is none.

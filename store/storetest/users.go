@@ -23,11 +23,13 @@ func (s suite) users(t *testing.T) {
 	s.rule(t, "ErrorOfChangeIsReturnedAndNothingDone", usersError)
 	s.rule(t, "ListedByName", usersListed)
 	s.rule(t, "AuditedWithoutPassword", usersAudited)
+	s.rule(t, "LastOperatorGoesAtTheCommandLineAlone", usersLastOperator)
 }
 
 func (s suite) userRaces(t *testing.T) {
 	s.rule(t, "OneOfManyTakesAName", usersNameRace)
 	s.rule(t, "NoChangeIsLost", usersChangeRace)
+	s.rule(t, "OneOperatorIsLeftOfThoseWhoDisableEachOther", usersOperatorRace)
 }
 
 // newUser is a user with something in every field the store keeps.
@@ -305,4 +307,62 @@ func usersChangeRace(t *testing.T, db Store) {
 	got, err := db.User(testContext(t), made.ID)
 	must(t, err)
 	same(t, "version, generation, the last change", []any{got.Version, got.Sessions, got.Password}, []any{33, 32, "32"})
+}
+
+// shutOut are the ways in which an operator stops being one.
+var shutOut = []func(*store.User) *store.User{
+	func(u *store.User) *store.User { u.Disabled = true; return u },
+	func(u *store.User) *store.User { u.Role = store.RoleUser; return u },
+	func(*store.User) *store.User { return nil },
+}
+
+// leave lets one operator go by the hand of another.
+func leave(t testing.TB, db Store, who store.Actor, id store.ID, how func(*store.User) *store.User) error {
+	t.Helper()
+	_, err := db.ChangeUser(testContext(t), who, "user.update", id, func(old *store.User) (*store.User, error) { return how(old), nil })
+	return err
+}
+
+func usersLastOperator(t *testing.T, db Store) {
+	last := makeUser(t, db, "alice")
+	person, disabled := newUser("bob"), newUser("carol")
+	person.Role, disabled.Disabled = store.RoleUser, true
+	for _, user := range []store.User{person, disabled} { // neither counts
+		_, err := putUser(testContext(t), db, user)
+		must(t, err)
+	}
+	cursor := position(t, testContext(t), db)
+	for _, kind := range []string{"admin", "client"} {
+		for i, how := range shutOut {
+			wantError(t, fmt.Sprintf("%s, way %d", kind, i), leave(t, db, store.Actor{Kind: kind, ID: "eve"}, last.ID, how), store.ErrLastOperator)
+		}
+	}
+	wantUser(t, db, last)
+	since(t, testContext(t), db, cursor, 0)
+	must(t, leave(t, db, store.Actor{Kind: "admin", ID: "alice"}, disabled.ID, shutOut[2])) // who is no operator is not kept
+	must(t, leave(t, db, actor, last.ID, shutOut[0]))                                       // the command line is the way back in
+}
+
+func usersOperatorRace(t *testing.T, db Store) {
+	const n = 8
+	for _, how := range shutOut {
+		var all [n]store.User
+		for i := range all {
+			all[i] = makeUser(t, db, fmt.Sprint("operator-", i))
+		}
+		refused := make([]bool, n)
+		race(n, func(i int) {
+			err := leave(t, db, store.Actor{Kind: "admin", ID: all[i].Username}, all[(i+1)%n].ID, how)
+			if refused[i] = err != nil; refused[i] {
+				wantError(t, "the last one", err, store.ErrLastOperator)
+			}
+		})
+		same(t, "operators who are left", count(refused), 1)
+		for i := range all {
+			err := leave(t, db, actor, all[i].ID, shutOut[2])
+			if !errors.Is(err, store.ErrNotFound) {
+				must(t, err)
+			}
+		}
+	}
 }
