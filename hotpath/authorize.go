@@ -75,7 +75,7 @@ var errExpired = &oauth.Error{Code: oauth.InvalidRequest, Description: "this pag
 func (s *Server) step(v *visit, p *passage) (login.Step, error) {
 	a := p.a
 	wishes := login.Wishes{
-		None: a.None, Login: a.Login, Consent: a.Consent, Select: a.Select, MaxAge: a.MaxAge, Hint: a.Hint, Scope: a.Scope,
+		None: a.None, Login: a.Login, Consent: a.Consent, Select: a.Select, MaxAge: a.MaxAge, Hint: a.Hint, Scope: a.Scope, Audience: strings.Join(s.others(a.Audience), " "),
 		Trusted: a.Client.Trusted, Unproved: a.Client.Public() && !strings.HasPrefix(a.Redirect, "https://"),
 	}
 	seen := login.Visit{Allowed: p.allowed, Asked: p.asked, Now: s.clock().Unix()}
@@ -83,6 +83,7 @@ func (s *Server) step(v *visit, p *passage) (login.Step, error) {
 		return wishes.Next(&seen), nil
 	}
 	seen.User, seen.Session = &p.who.User, p.who.session
+	seen.Here = seen.Session.ID == v.begun || seen.Session.ID == p.bound
 	all, err := s.front.Store.Consents(v.within, p.who.ID)
 	if err != nil {
 		return 0, fmt.Errorf("find consents: %w", err)

@@ -93,9 +93,14 @@ func (s *Server) deny(v *visit, p *passage) error {
 }
 
 // allow remembers the consent before anything comes of it.
+//
+// A request that was not pushed may be answered twice, by a form that a browser sends twice: two codes of one page. RFC 6749 does
+// not forbid it, and nobody gains by it: both go to the same redirect URI, with the same state, for the same user and session, and
+// need the same verifier; the client redeems the one that its browser follows, and the other is dead in a minute. To know a request again
+// would take a row for each. A pushed one has its row, and is answered once.
 func (s *Server) allow(v *visit, p *passage) error {
 	err := s.front.Store.SaveConsent(v.within, store.Consent{
-		User: p.who.ID, Client: p.a.Client.ID, Scopes: strings.Fields(p.a.Scope), At: s.clock(),
+		User: p.who.ID, Client: p.a.Client.ID, Scopes: strings.Fields(p.a.Scope), Audiences: s.others(p.a.Audience), At: s.clock(),
 	})
 	if err != nil {
 		return fmt.Errorf("save consent: %w", err)

@@ -92,6 +92,6 @@ func (s *Server) begin(v *visit, user *store.User) *login.Session {
 	session := login.NewSession(user, s.clock())
 	session.Position = s.tier.Position()
 	s.setCookie(v.RequestCtx, &session)
-	v.session = &session
+	v.session, v.begun = &session, session.ID
 	return &session
 }

@@ -1,6 +1,7 @@
 package hotpath
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -62,12 +63,12 @@ func (s *Server) answerError(ctx *fasthttp.RequestCtx, x *exchange, id routeID, 
 	refusal, ok := errors.AsType[*oauth.Error](err)
 	switch {
 	case ok:
-	case errors.Is(err, store.ErrUnavailable):
-		refusal = errBusy
-		s.logFault(id, err)
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		refusal = errBusy // promise P5, whoever forgot to say so: whatever took too long may be asked for again
+		s.logFault(&s.faults[id], id, refusal, err)
 	default:
 		refusal = errFault
-		s.logFault(id, err)
+		s.logFault(&s.broken[id], id, refusal, err)
 	}
 	status := statusOf[refusal.Code]
 	switch refusal {
@@ -111,10 +112,11 @@ func (x *exchange) appendError(refusal *oauth.Error) {
 	x.body = append(x.body, '}')
 }
 
-// logFault writes one line for a server's fault, one a second for each route at most: an outage is not a flood.
-func (s *Server) logFault(id routeID, err error) {
-	if held, ok := s.faults[id].pass(time.Now()); ok {
-		s.log.Error("request failed", slog.String("route", routes[id].path), slog.Any("err", err), slog.Int("unlogged", held))
+// logFault writes one line for a server's fault, one a second for each route at most: an outage is not a flood, nor does it hide what is broken.
+func (s *Server) logFault(rate *throttle, id routeID, refusal *oauth.Error, err error) {
+	if held, ok := rate.pass(time.Now()); ok {
+		s.log.Error("request failed", slog.String("route", routes[id].path), slog.Int("status", statusOf[refusal.Code]),
+			slog.Any("err", err), slog.Int("unlogged", held))
 	}
 }
 

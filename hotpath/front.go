@@ -80,6 +80,7 @@ type visit struct {
 	x       *exchange
 	within  context.Context
 	session *login.Session // of the cookie or just begun; it may have ended: see standing
+	begun   store.ID       // the session that began by this form; zero: none
 }
 
 // onPage makes a handler of one that serves people.

@@ -82,6 +82,15 @@ func (s *Server) spendGrant(x *exchange) error {
 	return nil
 }
 
+// spendPush takes what a pushed request costs, which is kept until it expires. One server pushes for all of its people, so a client
+// that has proved itself pays by its name; a public one is anybody, and pays by address.
+func (s *Server) spendPush(x *exchange) error {
+	if x.client.Public() {
+		return s.spend(x, limits.Par, limits.ByAddress, 1)
+	}
+	return s.spendClient(x, limits.Par, 1)
+}
+
 // spendBatch takes what a batch of n tokens costs: as much as n requests, of which one is paid.
 func (s *Server) spendBatch(x *exchange, n int) error {
 	n = max(n, 1) // an empty one is a request all the same

@@ -132,6 +132,11 @@ func TestWhatIsSpent(t *testing.T) {
 	f("revoke as a stranger", call{path: "/oauth/revoke", basic: "app", pass: "wrong", form: values("token", "x")}, 401,
 		"revoke 127.0.0.1", "failures 127.0.0.1 local", "failures app@127.0.0.1 local")
 
+	f("a request that is pushed", call{path: pushPath, basic: "web", form: pushForm()}, 201, "token 127.0.0.1", "token web@127.0.0.1", "par web@127.0.0.1")
+	f("pushed by a public client", call{path: pushPath, form: pushForm("client_id", "spa")}, 201, "token 127.0.0.1", "par 127.0.0.1")
+	f("pushed by a stranger", call{path: pushPath, basic: "web", pass: "wrong", form: pushForm()}, 401,
+		"token 127.0.0.1", "failures 127.0.0.1 local", "failures web@127.0.0.1 local")
+
 	f("another method", call{method: "GET", path: "/oauth/token"}, 405)
 	f("preflight", call{method: "OPTIONS", path: "/oauth/token"}, 204)
 	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/openid-configuration", "/health", "/ready", "/metrics"} {
@@ -157,6 +162,9 @@ func TestRefusalEndsTheRequest(t *testing.T) {
 	}
 	f("token/0", grant, "token 127.0.0.1")
 	f("token/1", grant, "token 127.0.0.1", "token app@127.0.0.1")
+	public := call{path: pushPath, form: pushForm("client_id", "spa")}
+	f("par/0", public, "token 127.0.0.1", "par 127.0.0.1")
+	f("par/1", call{path: pushPath, basic: "web", form: pushForm()}, "token 127.0.0.1", "token web@127.0.0.1", "par web@127.0.0.1")
 	f("token.client_credentials/0", grant, "token 127.0.0.1", "token app@127.0.0.1", "token.client_credentials 127.0.0.1")
 	f("token.client_credentials/1", grant, "token 127.0.0.1", "token app@127.0.0.1", "token.client_credentials 127.0.0.1", "token.client_credentials app@127.0.0.1")
 	f("introspect/0", call{path: "/oauth/introspect", basic: "app", form: values("token", "x")}, "introspect 127.0.0.1")

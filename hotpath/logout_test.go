@@ -149,3 +149,17 @@ func TestLogoutRefusesRepeatedParameters(t *testing.T) {
 		t.Errorf("got %d %v", r.status, r.header)
 	}
 }
+
+// RP-Initiated Logout §2: the id_token of an earlier session of the same user is no word of who is here now, and one that was kept for years
+// ends nothing unasked. Without a cookie it ends the session that it names, and no other.
+func TestLogoutWithAHintOfAnotherSessionIsAsked(t *testing.T) {
+	p := newPeople(t)
+	before, _ := p.signIn()
+	earlier, id := p.tokens(before, "openid")
+	now, cookie := p.signIn()
+	access, _ := p.tokens(now, "openid")
+	p.wantAsked(p.browse(http.MethodGet, pathLogout+"?"+leaving(id).Encode(), cookie, ""), access)
+	p.wantActive("auditor", earlier)
+	p.wantLeft(p.browse(http.MethodGet, pathLogout+"?"+leaving(id).Encode(), "", ""), signedOutURI+"?state=xyz", earlier)
+	p.wantActive("auditor", access)
+}

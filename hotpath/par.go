@@ -8,7 +8,7 @@ import (
 )
 
 // push serves POST /oauth/par (RFC 9126): a client says beforehand, and proves, what it will ask of a user. It costs what a
-// token does, and spends the same limits.
+// token does, and spends the same limits beside its own.
 func (s *Server) push(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err := x.parseForm(ctx, "resource", "audience"); err != nil {
 		return err
@@ -18,6 +18,9 @@ func (s *Server) push(ctx *fasthttp.RequestCtx, x *exchange) error {
 		return err
 	}
 	if err := s.spendClient(x, limits.Token, 1); err != nil {
+		return err
+	}
+	if err := s.spendPush(x); err != nil {
 		return err
 	}
 	reference, err := s.rules.Push(ctx, caller, string(ctx.PostBody()))

@@ -63,7 +63,7 @@ func signedIn(handle func(*Server, *visit, *person) error) func(*Server, *visit)
 
 // What was done, as the profile says it.
 var done = map[string]string{
-	"revoked":  "It may do nothing in your name any more.",
+	"revoked":  "Access removed. The application can do nothing in your name any more, and has to ask you before it can again.",
 	"password": "Your password is changed. You are signed out everywhere else.",
 }
 

@@ -53,7 +53,8 @@ type Server struct {
 
 	server    *fasthttp.Server
 	exchanges sync.Pool
-	faults    [numRoutes]throttle
+	faults    [numRoutes]throttle // of answers 503
+	broken    [numRoutes]throttle // of answers 500
 	prepared  atomic.Bool
 	draining  atomic.Bool
 

@@ -18,6 +18,7 @@ const (
 	TokenRefreshToken
 	Introspect
 	Revoke
+	Par // beside [Token]: a client that proves itself pays by its name alone, a public one by address
 	Authorize
 	Login
 	Failures // of a client to prove itself
@@ -27,7 +28,7 @@ const (
 var endpointNames = [NumEndpoints]string{
 	Token: "token", TokenClientCredentials: "token.client_credentials",
 	TokenAuthorizationCode: "token.authorization_code", TokenRefreshToken: "token.refresh_token",
-	Introspect: "introspect", Revoke: "revoke",
+	Introspect: "introspect", Revoke: "revoke", Par: "par",
 	Authorize: "authorize", Login: "login", Failures: "failures",
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -227,4 +228,37 @@ func FuzzParseKeys(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Forged assertions with ids that nobody has cost one fetch in 30 s between them, however many there are and however slow the client's
+// server is; and who comes with a key that is known waits for none.
+func TestForgedKeysCostOneFetchAndDelayNobody(t *testing.T) {
+	p := publish(t, "a")
+	p.want("a", 1, "a")
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	p.mu.Lock()
+	p.before = func() { close(arrived); <-answer } // a second fetch would panic
+	p.mu.Unlock()
+	p.pass(quiet)
+	var flood sync.WaitGroup
+	for i := range 64 {
+		flood.Go(func() {
+			if keys, err := p.sets.Keys(t.Context(), "app", p.url, fmt.Sprint("forged ", i)); err != nil || len(keys) != 1 {
+				t.Errorf("got %d keys, %v", len(keys), err)
+			}
+		})
+	}
+	<-arrived
+	patience, leave := context.WithCancel(t.Context())
+	leave() // none
+	for _, kid := range []string{"a", ""} {
+		if keys, err := p.sets.Keys(patience, "app", p.url, kid); err != nil || len(keys) != 1 {
+			t.Errorf("a known key while the fetch hangs: got %d keys, %v", len(keys), err)
+		}
+	}
+	close(answer)
+	flood.Wait()
+	for i := range 64 {
+		p.want(fmt.Sprint("forged later ", i), 2, "a")
+	}
 }

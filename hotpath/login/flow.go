@@ -10,7 +10,8 @@ type Wishes struct {
 	MaxAge                       int64  // seconds since the user signed in; -1: any
 	Hint                         string // the subject that is expected; "": anyone
 	Scope                        string
-	Trusted                      bool // store.Client.Trusted
+	Audience                     string // where, beside this server itself; separated by spaces
+	Trusted                      bool   // store.Client.Trusted
 	// Unproved is a public client at a redirect URI that any program can have: RFC 8252 §8.6 lets nothing
 	// that was allowed before count for it.
 	Unproved bool
@@ -22,6 +23,7 @@ type Visit struct {
 	Session Session        // of the user
 	Consent *store.Consent // that is remembered; nil: none
 	Allowed bool           // the user has just allowed it
+	Here    bool           // the session began on the page of this request, or the user was asked to consent to it in the session
 	Asked   Asked
 	Now     int64 // Unix seconds
 }
@@ -68,10 +70,10 @@ func (w *Wishes) page(shown, refused Step) Step {
 	return shown
 }
 
-// fresh reports whether the user signed in for this very request. The second alone does not tell: a session can have begun in
-// the second in which the request came.
+// fresh reports whether the user signed in for this very request: a sign-in for something else that came later is none for it. The
+// second alone does not tell either: a session can have begun in the second in which the request came.
 func (v *Visit) fresh() bool {
-	return v.Session.Issued >= v.Asked.At && v.Session.ID != v.Asked.Before
+	return v.Here && v.Session.Issued >= v.Asked.At && v.Session.ID != v.Asked.Before
 }
 
 // signInAnew reports whether a session that began before the request will not do. Another account can be selected on the same
@@ -90,5 +92,5 @@ func (w *Wishes) ask(remembered *store.Consent) bool {
 	case w.Trusted:
 		return false
 	}
-	return w.Unproved || remembered == nil || !remembered.Covers(w.Scope)
+	return w.Unproved || remembered == nil || !remembered.Covers(w.Scope, w.Audience)
 }

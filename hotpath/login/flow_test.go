@@ -19,11 +19,14 @@ func TestNext(t *testing.T) {
 		}
 		return v
 	}
-	anew := func(v *Visit) { v.Session = Session{ID: store.ID{10}, Issued: v.Asked.At} }
-	sameSecond := func(v *Visit) { v.Session.Issued = v.Asked.At }
+	anew := func(v *Visit) { v.Session = Session{ID: store.ID{10}, Issued: v.Asked.At}; v.Here = true }
+	elsewhere := func(v *Visit) { v.Here = false } // signed in meanwhile, for something else
+	sameSecond := func(v *Visit) { v.Session.Issued, v.Here = v.Asked.At, true }
 	restored := func(v *Visit) { v.Asked.Before = store.ID{} } // the cookie was taken away, and put back
 	allowed := func(v *Visit) { v.Allowed = true }
 	unasked := func(v *Visit) { v.Consent = nil }
+
+	there := func(v *Visit) { v.Consent = &store.Consent{Scopes: v.Consent.Scopes, Audiences: []string{"files"}} }
 
 	f := func(name string, w Wishes, v Visit, want Step) {
 		t.Helper()
@@ -44,6 +47,8 @@ func TestNext(t *testing.T) {
 	f("prompt=login, signed in in the second of the request", Wishes{Login: true, MaxAge: -1}, with(old, sameSecond), SignIn)
 	f("prompt=login, an older session put back", Wishes{Login: true, MaxAge: -1}, with(old, restored), SignIn)
 	f("prompt=login, signed in for it", Wishes{Login: true, MaxAge: -1}, with(old, anew), Answer)
+	f("prompt=login, signed in meanwhile, but not for it", Wishes{Login: true, MaxAge: -1}, with(old, anew, elsewhere), SignIn)
+	f("max_age=0, signed in meanwhile, but not for it", Wishes{MaxAge: 0}, with(old, anew, elsewhere), SignIn)
 	f("prompt=select_account", Wishes{Select: true, MaxAge: -1}, old, SignIn)
 	f("prompt=select_account, signed in for it", Wishes{Select: true, MaxAge: -1}, with(old, anew), Answer)
 
@@ -61,6 +66,10 @@ func TestNext(t *testing.T) {
 	f("never allowed", free, with(old, unasked), Allow)
 	f("never allowed, prompt=none", Wishes{None: true, MaxAge: -1}, with(old, unasked), ConsentRequired)
 	f("more than was allowed", Wishes{Scope: "openid email", MaxAge: -1}, old, Allow)
+	f("RFC 8707: somewhere else than was allowed", Wishes{Audience: "files", MaxAge: -1}, old, Allow)
+	f("somewhere else, prompt=none", Wishes{None: true, Audience: "files", MaxAge: -1}, old, ConsentRequired)
+	f("somewhere that was allowed", Wishes{Audience: "files", MaxAge: -1}, with(old, there), Answer)
+	f("there, and somewhere else", Wishes{Audience: "files mail", MaxAge: -1}, with(old, there), Allow)
 	f("offline_access, allowed before", Wishes{Scope: "openid offline_access", MaxAge: -1}, old, Answer)
 	f("prompt=consent", Wishes{Consent: true, MaxAge: -1}, old, Allow)
 	f("prompt=consent, just allowed", Wishes{Consent: true, MaxAge: -1}, with(old, allowed), Answer)

@@ -46,8 +46,9 @@ type Farewell struct {
 
 // Logout ends the session of the browser, the one that the hint tells of, or both; what was granted in them, but for what
 // outlives its session; and tells the clients that want to know, behind the answer (OpenID Connect RP-Initiated Logout 1.0 §2,
-// Back-Channel Logout 1.0 §2.7). Who comes with a hint of the user in the browser is not asked, anybody else is: else any
-// page could sign a user out. [store.ErrUnavailable]: it is not certain that all is done, the same request may be repeated.
+// Back-Channel Logout 1.0 §2.7). Who comes with a hint of the session in the browser is not asked, anybody else is:
+// else any page could sign a user out, and one that kept an id_token for ever could do so again and again (RP-Initiated Logout §2 has
+// a hint of any age accepted, and calls one of another session suspect). [store.ErrUnavailable]: it is not certain that all is done, the same request may be repeated.
 func (s *Rules) Logout(ctx context.Context, q *LogoutRequest, browser Presence) (Farewell, error) {
 	var f Farewell
 	hinted, client, ok := s.hinted(q)
@@ -55,7 +56,7 @@ func (s *Rules) Logout(ctx context.Context, q *LogoutRequest, browser Presence) 
 		f.Redirect = s.afterLogout(client, q)
 	}
 	signedIn := !browser.Session.IsZero()
-	if signedIn && !q.Confirmed && (!ok || hinted.User != browser.User) {
+	if signedIn && !q.Confirmed && (!ok || hinted.Session != browser.Session) {
 		f.Ask = true
 		return f, nil
 	}

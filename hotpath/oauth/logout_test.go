@@ -265,15 +265,17 @@ func TestHintOfAnotherUserIsAsked(t *testing.T) {
 	s.want(t, s.asked, elsewhere, Farewell{Redirect: to}, elsewhere.Session)
 }
 
-// The application may still have the id_token of a session before this one. Both end; so does the hint's alone where the
-// browser sent no cookie, as it does not with a form of another site.
+// RP-Initiated Logout §2: the application may still have the id_token of a session before this one. The user is asked, and then both
+// end. Where the browser sent no cookie, as it does not with a form of another site, the hint's ends, and no other.
 func TestHintOfAnotherSessionOfTheUser(t *testing.T) {
 	s := newScene(t)
 	now := s.browser
 	now.Session = store.NewID(time.Now())
 	to := "https://web.example.com/bye?state=a+b%26c"
-	s.want(t, s.asked, now, Farewell{Redirect: to}, now.Session, s.browser.Session)
+	s.want(t, s.asked, now, Farewell{Ask: true, Redirect: to})
 	s.want(t, s.asked, Presence{}, Farewell{Redirect: to}, s.browser.Session)
+	s.asked.Confirmed = true
+	s.want(t, s.asked, now, Farewell{Redirect: to}, now.Session, s.browser.Session)
 }
 
 // RP-Initiated Logout §4: "the OP SHOULD accept ID Tokens … even when the exp time has passed".

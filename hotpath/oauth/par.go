@@ -32,7 +32,7 @@ var (
 )
 
 // Push keeps an authorization request of a client that has proved itself (RFC 9126 §2.1), and returns the reference to it,
-// good for [PushedLife]. params is the form-encoded body. The request is held against every rule first; an [*AuthorizeError]
+// good for [PushedLife]. params is the form-encoded body; what is kept of it has at most maxParams bytes, encoded. The request is held against every rule first; an [*AuthorizeError]
 // here wraps the [*Error] to answer with. [store.ErrUnavailable].
 func (s *Rules) Push(ctx context.Context, caller Caller, params string) (string, error) {
 	p, err := parseParameters(params)

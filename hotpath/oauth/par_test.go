@@ -149,3 +149,24 @@ func TestPushIsHeldAgainstEveryRule(t *testing.T) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 }
+
+// What is kept of a pushed request is bounded as it is kept: encoded, a text may be three times as long as it was sent.
+func TestPushedRequestIsBounded(t *testing.T) {
+	d, rules := newDesk(t)
+	state := strings.Repeat("~", 2000) + strings.Repeat("s", 48)
+	pushed(t, rules, ask("state", state, "nonce", state))
+	for name, params := range map[string]string{
+		"sent":                          ask() + "&display=" + strings.Repeat("x", maxParams),
+		"encoded":                       ask() + "&login_hint=" + strings.Repeat("<", maxParams/2),
+		"many resources, none is known": ask() + strings.Repeat("&resource=x", maxNames),
+	} {
+		if _, err := rules.Push(t.Context(), webCaller(rules), params); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for _, p := range d.pushed {
+		if len(d.pushed) != 1 || len(p.Params) > maxParams {
+			t.Errorf("kept %d requests, one of %d bytes", len(d.pushed), len(p.Params))
+		}
+	}
+}
