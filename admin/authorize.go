@@ -80,7 +80,7 @@ func (s *Server) bearerUser(ctx context.Context, subject string) (name string, e
 	}
 	user, err := s.DB.User(ctx, id)
 	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && !isOperator(&user):
+	case errors.Is(err, store.ErrNotFound), err == nil && !user.Operates():
 		return "", insufficientScope("the token acts for a user who is no operator")
 	case err != nil:
 		return "", err

@@ -106,9 +106,10 @@ func listUserGrants(s *Server, c *call, in *struct {
 
 // A consent is what a user is not asked again.
 type consent struct {
-	Client string    `json:"client_id"`
-	Scopes []string  `json:"scopes"`
-	At     time.Time `json:"at"`
+	Client    string    `json:"client_id"`
+	Scopes    []string  `json:"scopes"`
+	Audiences []string  `json:"audiences" doc:"where, beside this server itself"`
+	At        time.Time `json:"at"`
 }
 
 type consentList struct {
@@ -128,7 +129,7 @@ func consents(ctx context.Context, db peopleStore, user store.ID) ([]consent, er
 	found, err := db.Consents(ctx, user)
 	all := []consent{}
 	for _, one := range found {
-		all = append(all, consent{one.Client, one.Scopes, one.At.UTC()})
+		all = append(all, consent{one.Client, one.Scopes, append([]string{}, one.Audiences...), one.At.UTC()})
 	}
 	return all, err
 }

@@ -137,72 +137,41 @@ func changeUser(s *Server, c *call, do userChange) (userView, error) {
 	if err != nil {
 		return userView{}, err
 	}
-	// What would change nothing now may change something of the user as it is then.
-	if err := s.keepOperators(c, &found, do.change); err != nil && !errors.Is(err, login.ErrUnchanged) {
-		return userView{}, err
-	}
 	changed, err := s.DB.ChangeUser(c, c.Actor, do.action, found.ID, func(old *store.User) (*store.User, error) {
 		if old == nil {
 			return nil, store.ErrNotFound
 		}
-		if err := c.matches("user", found.ID.String(), old.Version); err != nil || do.change == nil {
+		if err := c.matches("user", found.ID.String(), old.Version); err != nil {
 			return nil, err
 		}
-		next := *old
-		if err := do.change(&next); err != nil {
-			return nil, err
-		}
-		return &next, next.Validate()
+		return do.of(c.Actor, old)
 	})
-	if errors.Is(err, login.ErrUnchanged) {
+	switch {
+	case errors.Is(err, login.ErrUnchanged):
 		changed, err = s.DB.User(c, found.ID)
+	case errors.Is(err, store.ErrLastOperator):
+		err = refuse(http.StatusConflict, "%q is the last operator who can sign in: make another one before", found.Username)
 	}
 	return viewUser(&changed), aboutUser(do.who, err)
 }
 
-// keepOperators refuses what would leave nobody to come in: an operator does not shut himself out, and nobody the last
-// one. Of two who shut each other out at the same moment both may succeed: the command line is the way back in.
-func (s *Server) keepOperators(c *call, user *store.User, change func(*store.User) error) error {
-	next := *user
-	if change == nil {
-		next = store.User{}
-	} else if err := change(&next); err != nil {
-		return err
-	}
-	if !isOperator(user) || isOperator(&next) {
-		return nil
-	}
-	if c.Actor.ID == user.Username {
-		return refuse(http.StatusConflict, "you cannot disable, delete or demote yourself: let another operator do it")
-	}
-	other, err := s.otherOperator(c, user.ID)
-	if err == nil && !other {
-		return refuse(http.StatusConflict, "%q is the last operator who can sign in: make another one before", user.Username)
-	}
-	return err
-}
-
-func isOperator(u *store.User) bool { return u.Role == store.RoleAdmin && !u.Disabled }
-
-// otherOperator reports whether anybody but this user can sign in here.
-func (s *Server) otherOperator(ctx context.Context, but store.ID) (bool, error) {
-	const page = 200
-	after := ""
-	for {
-		users, err := s.DB.Users(ctx, after, page)
-		if err != nil {
-			return false, err
+// of is what the change makes of the user; nil: the user is deleted. An operator does not shut himself out. That nobody shuts out the
+// last one, the store sees to.
+func (do *userChange) of(actor store.Actor, old *store.User) (next *store.User, err error) {
+	if do.change != nil {
+		changed := *old
+		if err := do.change(&changed); err != nil {
+			return nil, err
 		}
-		for i := range users {
-			if isOperator(&users[i]) && users[i].ID != but {
-				return true, nil
-			}
-			after = users[i].Username
-		}
-		if len(users) < page {
-			return false, nil
-		}
+		next = &changed
 	}
+	if old.Operates() && !next.Operates() && actor.ID == old.Username {
+		return nil, refuse(http.StatusConflict, "you cannot disable, delete or demote yourself: let another operator do it")
+	}
+	if next == nil {
+		return nil, nil
+	}
+	return next, next.Validate()
 }
 
 func patchUser(s *Server, c *call, in *struct {

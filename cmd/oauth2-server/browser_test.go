@@ -40,6 +40,7 @@ func newChrome(t *testing.T) *chrome {
 		t.Fatalf("%v: scripts/deps installs chromium", err)
 	}
 	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Env("TMPDIR="+t.TempDir()), // it leaves folders there
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 	)
@@ -228,7 +229,7 @@ func walkPages(t *testing.T, s *site, g *guide) {
 	c.see("Applications you have allowed")
 	c.look("profile")
 	c.click("form[action$='/profile/revoke'] button")
-	c.see("It may do nothing in your name any more.")
+	c.see("Access removed. The application can do nothing in your name any more")
 	c.see("None.")
 	c.look("profile-revoked")
 

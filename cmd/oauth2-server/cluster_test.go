@@ -82,16 +82,22 @@ func newCluster(t *testing.T, n int) *cluster {
 // newOwnCluster is newCluster with a Postgres that the test may kill.
 func newOwnCluster(t *testing.T, n int, env ...string) *cluster {
 	t.Helper()
+	database, pg := ownDatabase(t)
+	return startCluster(t, n, database, pg, env...)
+}
+
+// ownDatabase is a database on a Postgres that the test may kill.
+func ownDatabase(t *testing.T) (database string, pg *private.Postgres) {
+	t.Helper()
 	pg, err := private.StartPostgres("", "fsync=off")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pg.Close)
-	database, err := pg.NewDatabase()
-	if err != nil {
+	if database, err = pg.NewDatabase(); err != nil {
 		t.Fatal(err)
 	}
-	return startCluster(t, n, database, pg, env...)
+	return database, pg
 }
 
 func startCluster(t *testing.T, n int, database string, pg *private.Postgres, env ...string) *cluster {
@@ -133,7 +139,7 @@ func startReplica(t *testing.T, env []string) *replica {
 		t.Fatal(err)
 	}
 	r.end = sync.OnceValue(r.cmd.Wait)
-	t.Cleanup(r.kill)
+	t.Cleanup(r.bury)
 	r.await("listen", func() bool {
 		found := listening.FindStringSubmatch(r.log.String())
 		if found != nil {
@@ -158,6 +164,16 @@ func (r *replica) await(what string, done func() bool) {
 func (r *replica) awaitReady() {
 	r.t.Helper()
 	r.await("become ready", func() bool { return r.get("/ready").status == http.StatusOK })
+}
+
+// bury ends the replica. Whatever its test was about, nothing was answered with 500 (promise P5).
+func (r *replica) bury() {
+	r.kill()
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, `"status":500`) || strings.Contains(line, "handler panicked") {
+			r.t.Errorf("a request was answered with 500: %s", line)
+		}
+	}
 }
 
 // kill is kill -9.

@@ -52,7 +52,7 @@ func operator() store.Actor {
 	if err != nil {
 		host = "unknown"
 	}
-	return store.Actor{Kind: "cli", ID: name, Address: host}
+	return store.Actor{Kind: store.ActorCLI, ID: name, Address: host}
 }
 
 // advise adds what to do about a store that is not prepared.

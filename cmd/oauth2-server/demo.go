@@ -24,7 +24,7 @@ const (
 	demoRedirect = "http://127.0.0.1:8400/callback" // where nothing answers: the code is read from the browser's address
 )
 
-var demoActor = store.Actor{Kind: "cli", ID: "serve --demo"}
+var demoActor = store.Actor{Kind: store.ActorCLI, ID: "serve --demo"}
 
 // startDemo makes sure of the demo, and prints how to use it. Its secrets are derived from the server's, so that
 // the lines are the same at every start and nothing is kept in clear.

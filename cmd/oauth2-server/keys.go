@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/oauth"
 	"oauth2-server/store"
 )
 
@@ -32,6 +33,13 @@ func listKeys(ctx context.Context, j *job, _ []string) error {
 	all := ring.List()
 	if all == nil {
 		all = []keys.Listed{}
+	}
+	clients, err := j.db.Clients(ctx)
+	if err != nil {
+		return fmt.Errorf("list clients: %w", err)
+	}
+	if shut := oauth.Shut(clients, j.config.secrets); len(shut) > 0 {
+		fmt.Fprintf(j.notes, "%s: %s\n", shutSecrets, strings.Join(shut, ", "))
 	}
 	return j.show(all, func() string {
 		return list("There is no key yet: \"oauth2-server serve\" makes them.", keyHead, keyRows(all))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ func newKeysRotate(environ []string) *cobra.Command {
 			return err
 		}
 		if rotation.Emergency {
-			if err := j.confirm(yes, emergencyQuestion(rotation.Use), command.ErrOrStderr()); err != nil {
+			if err := j.confirm(yes, emergencyQuestion(rotation.Use)+spaced(j.sharedNote(rotation.Use)), command.ErrOrStderr()); err != nil {
 				return err
 			}
 		}
@@ -91,9 +92,48 @@ func rotateKeys(ctx context.Context, j *job, rotation keys.Rotation) error {
 	}
 	ring := keys.NewRing(j.config.secrets, alg)
 	_ = ring.Replace(changed) // a key that does not open is shown as such
-	return j.show(map[string]any{"keys": ring.List()}, func() string {
-		return rotated(rotation.Emergency) + "\n\n" + list("", keyHead, keyRows(ring.List()))
+	algs, note := activeAlgs(changed), j.sharedNote(rotation.Use)
+	answer := map[string]any{"keys": ring.List(), "algs": algs}
+	if note != "" {
+		answer["note"] = note
+	}
+	return j.show(answer, func() string {
+		return "New keys are active for " + strings.Join(algs, ", ") + ". " + rotated(rotation.Emergency) + spaced(note) + "\n\n" +
+			list("", keyHead, keyRows(ring.List()))
 	})
+}
+
+// activeAlgs is the algorithms of the keys that are active, each once, in order.
+func activeAlgs(all []store.Key) []string {
+	var algs []string
+	for _, key := range all {
+		if key.State == store.KeyActive {
+			algs = append(algs, key.Alg)
+		}
+	}
+	slices.Sort(algs)
+	return slices.Compact(algs)
+}
+
+// sharedNote says what a rotation leaves out where the servers may sign with HS256, which the store does not know: its keys are not kept. "": they do not.
+func (j *job) sharedNote(use string) string {
+	given := slices.Contains(j.config.given, "OAUTH2_JWT_ALG")
+	const secret = "it follows from OAUTH2_JWT_SECRET: to change it, change that, to \"new,old\", or to \"new\" alone if it leaked."
+	switch {
+	case use == store.UseMAC || given && j.config.JWTAlg != string(keys.HS256):
+		return ""
+	case given:
+		return "The key of HS256, which signs access tokens, is not rotated: " + secret
+	}
+	return "OAUTH2_JWT_ALG is not set here. If the servers have HS256, the key that signs their access tokens is not rotated: " + secret
+}
+
+// spaced is a sentence that follows another one, if there is one.
+func spaced(sentence string) string {
+	if sentence == "" {
+		return ""
+	}
+	return "\n" + sentence
 }
 
 func rotated(emergency bool) string {

@@ -100,3 +100,42 @@ func TestKeysRotateNeedsADatabase(t *testing.T) {
 	c := &console{t: t, env: append([]string{"OAUTH2_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "oauth2.db")}, testEnv...)}
 	want(t, c.refused(strings.Fields("keys rotate --emergency --yes")...), "no database at", "oauth2-server migrate")
 }
+
+// The store does not know whether servers sign with HS256: its keys are not in the ring. A rotation says what it did, and what not.
+func TestKeysRotateNamesWhatItRotates(t *testing.T) {
+	rotate := func(env []string, args ...string) (errOut string, answer struct {
+		Algs []string
+		Note string
+	},
+	) {
+		t.Helper()
+		c := newConsole(t, env...)
+		c.published(2 * time.Hour)
+		if err := keys.EnsureIDTokens(t.Context(), c.open(), rotator, c.config().secrets, time.Now().Add(-2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		_, _, errOut = c.run("no\n", "keys", "rotate", "--emergency")
+		return errOut, decodeJSON[struct {
+			Algs []string
+			Note string
+		}](t, c.must(append([]string{"keys", "rotate", "--json"}, args...)...))
+	}
+	asked, unset := rotate(nil)
+	want(t, strings.Join(unset.Algs, " "), "ES256 EdDSA HMAC-SHA-256 RS256")
+	want(t, unset.Note, "If the servers have HS256", "is not rotated", "OAUTH2_JWT_SECRET")
+	want(t, asked, unset.Note)
+	if _, mac := rotate(nil, "--use", "mac"); mac.Note != "" || len(mac.Algs) != 1 {
+		t.Errorf("of opaque tokens: got %+v", mac)
+	}
+	if asked, set := rotate([]string{"OAUTH2_JWT_ALG=ES256"}); set.Note != "" || strings.Contains(asked, "HS256") {
+		t.Errorf("with the algorithm of the servers: got %+v, %s", set, asked)
+	}
+	asked, shared := rotate([]string{"OAUTH2_JWT_ALG=HS256"}, "--use", "sign")
+	want(t, strings.Join(shared.Algs, " "), "ES256 EdDSA RS256")
+	want(t, shared.Note, "The key of HS256, which signs access tokens, is not rotated")
+	want(t, asked, shared.Note)
+
+	c := newConsole(t)
+	c.published(2 * time.Hour)
+	want(t, c.must("keys", "rotate"), "active for ES256, HMAC-SHA-256.", "If the servers have HS256")
+}

@@ -13,13 +13,14 @@ import (
 
 // output is where a command prints, for people or as JSON.
 type output struct {
-	w    io.Writer
-	json bool
+	w     io.Writer
+	notes io.Writer // for what is no answer: beside JSON as well
+	json  bool
 }
 
 func newOutput(command *cobra.Command) output {
 	asJSON, err := command.Flags().GetBool("json")
-	return output{w: command.OutOrStdout(), json: err == nil && asJSON}
+	return output{w: command.OutOrStdout(), notes: command.ErrOrStderr(), json: err == nil && asJSON}
 }
 
 // show prints value as JSON, or the text for people.

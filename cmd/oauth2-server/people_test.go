@@ -31,11 +31,16 @@ type site struct {
 
 func newSite(t *testing.T, n int) *site {
 	t.Helper()
+	return newSiteOn(t, n, private.TestDatabase(t), nil)
+}
+
+func newSiteOn(t *testing.T, n int, database string, pg *private.Postgres) *site {
+	t.Helper()
 	s := new(site)
 	balancer := httptest.NewServer(&httputil.ReverseProxy{Rewrite: s.route})
 	t.Cleanup(balancer.Close)
 	s.issuer, s.front = balancer.URL, &replica{t: t, url: balancer.URL}
-	s.cluster = startCluster(t, n, private.TestDatabase(t), nil, "OAUTH2_SERVER_PUBLIC_BASE_URL="+s.issuer)
+	s.cluster = startCluster(t, n, database, pg, "OAUTH2_SERVER_PUBLIC_BASE_URL="+s.issuer)
 	s.liftLimits()
 	return s
 }

@@ -60,6 +60,7 @@ func TestPeopleOnThreeReplicas(t *testing.T) {
 		"without grace one refresh succeeds":                 func(t *testing.T) { refreshOnce(t, s, as, strict, anna.in(t)) },
 		"an older generation kills the family":               func(t *testing.T) { refreshOlder(t, s, as, other, anna.in(t)) },
 		"nothing survives a revocation raced with a refresh": func(t *testing.T) { revokeRaced(t, s, as, anna.in(t)) },
+		"a pushed request has one answer":                    func(t *testing.T) { pushedOnce(t, s, as, anna.in(t)) },
 		"nothing passes for another kind":                    func(t *testing.T) { kindsApart(t, s, as, anna.in(t)) },
 		"what a user takes back on the profile is dead":      func(t *testing.T) { takenBack(t, s, as) },
 		"what a disabled user has allowed is dead":           func(t *testing.T) { userDisabled(t, s, as) },
@@ -236,6 +237,34 @@ func revokeRaced(t *testing.T, s *site, as identity, anna *person) {
 			if a := s.front.refresh(as, a.text("refresh_token")); !a.isGrantRefused() {
 				t.Errorf("a refresh token survives its grant's revocation: %s", a)
 			}
+		}
+	}
+}
+
+// RFC 9126 §4: of many presses of both buttons, on any replicas, one counts.
+func pushedOnce(t *testing.T, s *site, as identity, anna *person) {
+	s.newFlow(as, "openid").code(anna) // signs in
+	cookie := anna.session()
+	for _, decisions := range [][]string{{"deny"}, {"deny", "allow"}} {
+		par := s.front.post("/oauth/par", as, s.newFlow(as, "openid", "prompt", "consent").params)
+		sealed := s.carried(url.Values{"client_id": {as.id}, "request_uri": {par.text("request_uri")}}, cookie)
+		var presses []plea
+		for i := range many {
+			presses = append(presses, plea{method: http.MethodPost, path: "/auth/consent", cookie: cookie, form: url.Values{
+				"request": {sealed}, "decision": {decisions[i%len(decisions)]},
+			}})
+		}
+		counted := 0
+		for _, a := range s.answers(presses) {
+			switch {
+			case a.status == http.StatusSeeOther && strings.HasPrefix(a.header.Get("Location"), callback+"?"):
+				counted++
+			case a.status != http.StatusBadRequest:
+				t.Errorf("%v: got %s, want an answer to the client or 400", decisions, a)
+			}
+		}
+		if counted != 1 {
+			t.Errorf("%v: %d of %d presses were answered to the client, want one", decisions, counted, many)
 		}
 	}
 }

@@ -268,6 +268,9 @@ func prepareOnce(ctx context.Context, r *running, tell herald) error {
 	if err := opens(c.secrets, r.alg, all); err != nil {
 		return err
 	}
+	if err := resealSecrets(ctx, r, tell.log); err != nil {
+		return err
+	}
 	return seedOperator(ctx, c, r.db, actor, tell)
 }
 

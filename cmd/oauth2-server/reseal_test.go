@@ -1,0 +1,78 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"oauth2-server/hotpath/oauth"
+	"oauth2-server/store"
+)
+
+// A round trip of OAUTH2_JWT_SECRET: "old", "new,old", "new". The secrets of clients that sign with them are sealed anew at start, like the
+// keys; one that was not, because a shell still had the old secret alone, is told of by name and shuts out nobody else.
+func TestSecretsOfClientsOutliveTheServers(t *testing.T) {
+	const old, young, issuer = "OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_JWT_SECRET=" + testSecret + "-anew", "https://auth.example.com"
+	c := newConsole(t, "OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL="+issuer)
+	secrets := map[string]string{}
+	create := func(id string) {
+		secrets[id] = c.create("--id", id, "--auth-method", "client_secret_jwt", "--grant", "client_credentials", "--scope", "read").Secret
+	}
+	prove := func(r *replica, id string) int {
+		t.Helper()
+		assertion, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+			"iss": id, "sub": id, "aud": issuer, "exp": time.Now().Unix() + 60, "jti": store.NewID(time.Now()).String(),
+		}).SignedString([]byte(secrets[id]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		form := url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {oauth.AssertionType}, "client_assertion": {assertion}}
+		request, err := http.NewRequest(http.MethodPost, r.url+"/oauth/token", strings.NewReader(form.Encode()))
+		if err == nil {
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		return send(request, err).status
+	}
+	serve := func(secret string) *replica {
+		t.Helper()
+		r := startReplica(t, append(c.env[:len(c.env):len(c.env)], secret))
+		r.awaitReady()
+		return r
+	}
+	create("app")
+	for _, secret := range []string{old, young + "," + testSecret, young} {
+		r := serve(secret)
+		if status := prove(r, "app"); status != http.StatusOK {
+			t.Errorf("got %d, want the client to prove itself", status)
+		}
+		if strings.Contains(r.log.String(), "client_secret_jwt") {
+			t.Errorf("the server complains: %s", r.log)
+		}
+		if err := r.terminate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("late") // by a shell that has the old secret still
+	r := serve(young)
+	if status := prove(r, "late"); status != http.StatusServiceUnavailable {
+		t.Errorf("late: got %d, want 503: it may be the fault of the server's secrets", status)
+	}
+	if status := prove(r, "app"); status != http.StatusOK {
+		t.Errorf("got %d, want the client to prove itself", status)
+	}
+	want(t, r.log.String(), "client_secret_jwt", `"clients":["late"]`)
+	c.env = append(c.env, young)
+	status, out, errOut := c.run("", "keys", "list")
+	want(t, errOut, "client_secret_jwt", "OAUTH2_JWT_SECRET", ": late\n")
+	if status != 0 || strings.Contains(out, "late") {
+		t.Errorf("got status %d, %s", status, out)
+	}
+	c.must("client", "rotate-secret", "late")
+	if _, _, errOut := c.run("", "keys", "list"); errOut != "" {
+		t.Errorf("after a new secret: got %s", errOut)
+	}
+}
