@@ -89,7 +89,7 @@ func cheap() (*Hasher, *meter) {
 
 const goodPassword = "purple lantern ferries oblique mustard"
 
-var testActor = store.Actor{Kind: "test", ID: "test"}
+var testActor = store.Actor{Kind: "cli", ID: "test"}
 
 // enrolled is a user who was created.
 func enrolled(t *testing.T, db SeedStore, h *Hasher, u store.User) store.User {
