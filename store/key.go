@@ -38,21 +38,6 @@ type Key struct {
 	Until   time.Time         `json:"until,omitzero"` // of a retiring key: when the last token it made is dead
 }
 
-// A Replica is one running server, as it registers itself.
-type Replica struct {
-	ID       ID        `json:"id"`
-	Version  string    `json:"version"`
-	Started  time.Time `json:"started"`
-	Public   string    `json:"public"`          // listener address
-	Admin    string    `json:"admin,omitempty"` // listener address
-	Fence    int64     `json:"fence_ms"`        // milliseconds since the start of its last good poll
-	Position Position  `json:"position"`
-	Seen     time.Time `json:"seen"` // set by the store at each renewal
-}
-
-// Alive says how long a replica may be silent before it is forgotten.
-const Alive = 30 * time.Second
-
 // Audit is one row of the audit: who changed what, when, before and after.
 type Audit struct {
 	ID     int64     `json:"id"` // grows with time; set by the store

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,8 +64,10 @@ type DB struct {
 	feed, security, batch, read *pool
 
 	options Options
-	single  *pgx.ConnConfig // for connections outside the pools
+	config  *atomic.Pointer[pgx.ConnConfig] // of the pools' next connections
 	steps   []migrations.Migration
+
+	hungAfter time.Duration // of whoever maintains; 0: the default
 }
 
 // Open reads the options and connects to nothing: the database may be down.
@@ -76,10 +79,12 @@ func Open(options Options) (*DB, error) {
 	if options.Observe == nil {
 		options.Observe = func(string, time.Duration, error) {}
 	}
-	config, err := connConfig(options)
+	first, err := connConfig(options)
 	if err != nil {
 		return nil, err
 	}
+	config := new(atomic.Pointer[pgx.ConnConfig])
+	config.Store(first)
 	steps, err := migrations.Load(migrations.Postgres)
 	if err != nil {
 		return nil, err
@@ -90,7 +95,7 @@ func Open(options Options) (*DB, error) {
 		batch:    newPool("batch", config, options.BatchConns),
 		read:     newPool("read", config, options.ReadConns),
 		options:  options,
-		single:   singleConfig(config),
+		config:   config,
 		steps:    steps,
 	}, nil
 }
@@ -179,7 +184,7 @@ func (db *DB) use(ctx context.Context, p *pool, query string, f func(ctx context
 func (db *DB) alone(ctx context.Context, query string, f func(ctx context.Context, conn *pgx.Conn) error) error {
 	start := time.Now()
 	err := classify(func() error {
-		conn, err := pgx.ConnectConfig(ctx, db.single)
+		conn, err := pgx.ConnectConfig(ctx, singleConfig(db.config.Load()))
 		if err != nil {
 			return err
 		}

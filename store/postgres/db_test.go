@@ -10,7 +10,12 @@ import (
 	"oauth2-server/store/storetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(private.Main(m)) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(childDatabase); url != "" {
+		pruneUntilKilled(url)
+	}
+	os.Exit(private.Main(m))
+}
 
 var _ storetest.Store = (*DB)(nil)
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +13,7 @@ import (
 // there for the next: connecting to a slow database takes several trips, and callers with short deadlines
 // would else begin anew for ever. The caller's place in the pool is free at once all the same.
 type dials struct {
-	config *pgx.ConnConfig
+	config *atomic.Pointer[pgx.ConnConfig]
 	ctx    context.Context // ended by close
 	stop   context.CancelFunc
 	begun  chan struct{} // one for each attempt, until its outcome is taken: as many as the pool has places
@@ -25,7 +26,7 @@ type dialled struct {
 	at   time.Time
 }
 
-func newDials(config *pgx.ConnConfig, size int) *dials {
+func newDials(config *atomic.Pointer[pgx.ConnConfig], size int) *dials {
 	ctx, stop := context.WithCancel(context.Background())
 	return &dials{config: config, ctx: ctx, stop: stop, begun: make(chan struct{}, size), ended: make(chan dialled, size)}
 }
@@ -61,6 +62,18 @@ func (d *dials) get(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
+// ahead gets a connection for a caller who does not wait: it comes by the channel, or why there is none.
+func (d *dials) ahead() <-chan dialled {
+	coming := make(chan dialled, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(d.ctx, 2*dialPatience) // more than half of it is left when an attempt ends: see tooLate
+		defer cancel()
+		conn, err := d.get(ctx)
+		coming <- dialled{conn, err, time.Now()}
+	}()
+	return coming
+}
+
 // tooLate: a caller who has waited for more than half of its time leaves the connection to the next one, who begins
 // with all of it. A statement that the deadline cuts short takes the connection with it, and nobody would get on.
 func tooLate(ctx context.Context, asked time.Time) bool {
@@ -71,13 +84,18 @@ func tooLate(ctx context.Context, asked time.Time) bool {
 func (d *dials) dial() {
 	ctx, cancel := context.WithTimeout(d.ctx, dialPatience)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, d.config)
+	conn, err := pgx.ConnectConfig(ctx, d.config.Load())
 	d.ended <- dialled{conn, err, time.Now()}
 }
 
-// close ends the attempts under way and closes what they bring. Nobody calls get any more.
-func (d *dials) close() {
+// close ends the attempts under way, those of ahead among them, and closes what they bring. Nobody else calls get any more.
+func (d *dials) close(coming []<-chan dialled) {
 	d.stop()
+	for _, one := range coming {
+		if outcome := <-one; outcome.conn != nil {
+			hangUp(outcome.conn)
+		}
+	}
 	for free := 0; free < cap(d.begun); {
 		select {
 		case outcome := <-d.ended:

@@ -7,8 +7,9 @@
 //	Deny, CutOff, …     pool security  mutate.go ─►  row work, then the lock, the number, the change, commit
 //	                                   denials.go, clients.go, keys.go, limits.go, users.go, replicas.go
 //	Audits, User, …     pool read      people.go     what people look at, a page at a time
-//	Maintain            own connection maintain.go, partitions.go
+//	Maintain, Prune     own connection maintain.go, partitions.go, retention.go
 //	Migrate             own connection migrate.go
+//	Inspect, Reach      own connection inspect.go, inspectwork.go, inspectsizes.go, reach.go
 //
 // The pools are apart so that no load on one delays another: the feed is what
 // keeps answers exact, and a revocation must pass when issuing is at its limit.

@@ -100,6 +100,9 @@ func calls(db *DB, f *follower) map[string]func(ctx context.Context) error {
 		"RotateGrants": func(ctx context.Context) error {
 			return db.RotateGrants(ctx, []store.Rotation{{Grant: row.ID}}, func(int, store.Rotated) {})
 		},
+		"SetKept": func(ctx context.Context) error {
+			return db.SetKept(ctx, tester, store.KeptAudit, func(*store.Kept) error { return nil })
+		},
 		"Grant":           func(ctx context.Context) error { _, err := db.Grant(ctx, row.ID); return err },
 		"FinishLogout":    func(ctx context.Context) error { return db.FinishLogout(ctx, row.ID) },
 		"User":            func(ctx context.Context) error { _, err := db.User(ctx, row.ID); return err },
@@ -112,7 +115,10 @@ func calls(db *DB, f *follower) map[string]func(ctx context.Context) error {
 		"Audits":          func(ctx context.Context) error { _, err := db.Audits(ctx, store.AuditQuery{Limit: 1}); return err },
 		"Register":        func(ctx context.Context) error { return db.Register(ctx, store.Replica{ID: row.ID}) },
 		"Replicas":        func(ctx context.Context) error { _, err := db.Replicas(ctx); return err },
+		"Census":          func(ctx context.Context) error { _, err := db.Census(ctx); return err },
 		"Maintain":        db.Maintain,
+		"Prune":           func(ctx context.Context) error { _, err := db.Prune(ctx); return err },
+		"Kept":            func(ctx context.Context) error { _, err := db.Kept(ctx); return err },
 		"Migrate":         func(ctx context.Context) error { _, err := db.Migrate(ctx); return err },
 		"MigrationStatus": func(ctx context.Context) error { _, err := db.MigrationStatus(ctx); return err },
 	}

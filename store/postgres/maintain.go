@@ -1,9 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,98 +17,177 @@ import (
 // maintainLock is the advisory lock of whoever maintains.
 const maintainLock = feedLock + 1
 
-// pruneRows bounds one deletion, so that none of them is long, and pruneRounds
-// their number: the rest is for the next time.
-const (
-	pruneRows   = 10_000
-	pruneRounds = 100
-)
+// hungAfter is how long whoever maintains may be silent before the server ends its session and gives the lock to another: a stopped
+// process keeps its connection open for ever.
+const hungAfter = time.Minute
 
-// The newest change stays: followers stand on it. Looking at the oldest rows
-// only keeps the search short when none is due.
-const sqlPruneChanges = `with oldest as (select seq, at from changes order by seq limit $1)
-	delete from changes where seq in (select seq from oldest where at < clock_timestamp() - interval '1 hour')
-	and seq < (select max(seq) from changes)`
+// pruneRows bounds one deletion, so that none of them is long.
+const pruneRows = 10_000
 
-// Rows that a mutation holds are left for the next time.
-const sqlPruneDenials = `delete from denials where (kind, id) in (
-	select kind, id from denials where expires < clock_timestamp() order by expires limit $1 for update skip locked)`
+var errMaintained = fmt.Errorf("another replica or operator prunes already: try again in a minute: %w", store.ErrConflict)
 
-// What the limits counted is kept for an hour, and the keys they refused for a day since the last refusal. A key that a
-// replica is just writing about is left for the next time.
-const (
-	sqlPruneRefused = `delete from limit_refused where (name, hash) in (
-		select name, hash from limit_refused where at < clock_timestamp() - interval '1 day' order by at limit $1 for update skip locked)`
-	sqlPruneMinutes = "delete from limit_minutes where minute < extract(epoch from clock_timestamp() - interval '1 hour') / 60 - 1"
-)
-
-// What people left. A redeemed code is kept for an hour, a dead grant for a week, for people to look at; a logout that nobody
-// tried to deliver for a day is of no use.
-var sqlPrunePeople = [...]string{
-	`delete from codes where id in (
-		select id from codes where expires < clock_timestamp() - interval '1 hour' order by expires limit $1 for update skip locked)`,
-	`delete from pushed where id in (select id from pushed where expires < clock_timestamp() order by expires limit $1 for update skip locked)`,
-	`delete from jtis where hash in (select hash from jtis where expires < clock_timestamp() order by expires limit $1 for update skip locked)`,
-	`delete from grants where id in (
-		select id from grants where ends < clock_timestamp() - interval '7 days' order by ends limit $1 for update skip locked)`,
-	`delete from logouts where id in (
-		select id from logouts where next < clock_timestamp() - interval '1 day' order by next limit $1 for update skip locked)`,
-
-	// What clients left that are gone. Of the grants, which are many, only their index is walked, from one client to the next.
-	`with recursive owners (client) as (
-			select min(client) from grants union all
-			select (select min(client) from grants where client > owners.client) from owners where owners.client is not null
-		), gone as (select client from owners where client is not null and not exists (select from clients where id = client))
-		delete from grants where id in (
-			select g.id from gone cross join lateral (select id from grants where client = gone.client limit $1) as g limit $1)`,
-	`delete from pushed where id in (
-		select id from pushed where not exists (select from clients where clients.id = client) limit $1 for update skip locked)`,
-	`delete from logouts where id in (
-		select id from logouts where not exists (select from clients where clients.id = client) limit $1 for update skip locked)`,
+// Maintain makes the partitions that are due, and prunes every kind. One caller does it; the others return at once.
+func (db *DB) Maintain(ctx context.Context) error {
+	_, err := db.Prune(ctx)
+	if errors.Is(err, errMaintained) {
+		return nil
+	}
+	return err
 }
 
-// Maintain makes the partitions that are due and drops those that are past,
-// and prunes changes, expired denials, old counts of the limits, what people left and dead replicas. One caller does it;
-// the others return at once. It waits for no lock longer than 100 ms, so no
-// reader or writer waits behind it; what it could not lock it does next time.
-func (db *DB) Maintain(ctx context.Context) error {
+// Prune removes what is past of the kinds, of every kind when none is named, and is what it did. It waits for no lock longer than 100 ms, so
+// no reader or writer waits behind it; what it could not lock it does next time. What fails does not keep the rest
+// from being done. It stops in time for the deadline: then more is due. ErrConflict: another caller is at it.
+func (db *DB) Prune(ctx context.Context, kinds ...string) (done []store.Kept, err error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	return db.alone(ctx, queryMaintain, maintain)
-}
-
-func maintain(ctx context.Context, conn *pgx.Conn) error {
-	var mine bool
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(maintainLock)).Scan(&mine); err != nil || !mine {
-		return err
-	}
-	if _, err := conn.Exec(ctx, "set lock_timeout = '100ms'"); err != nil {
-		return err
-	}
-	// What fails does not keep the rest from being done.
-	partitions := turnPartitions(ctx, conn)
-	changes := prune(ctx, conn, sqlPruneChanges)
-	denials := prune(ctx, conn, sqlPruneDenials)
-	refused := prune(ctx, conn, sqlPruneRefused)
-	_, minutes := conn.Exec(ctx, sqlPruneMinutes)
-	_, replicas := conn.Exec(ctx, "delete from replicas where seen < clock_timestamp() - $1::interval", store.Alive)
-	people := make([]error, 0, len(sqlPrunePeople))
-	for _, sql := range sqlPrunePeople {
-		people = append(people, prune(ctx, conn, sql))
-	}
-	return errors.Join(partitions, changes, denials, refused, minutes, replicas, errors.Join(people...))
-}
-
-// prune repeats a bounded deletion until little is left.
-func prune(ctx context.Context, conn *pgx.Conn, sql string) error {
-	for range pruneRounds {
-		deleted, err := conn.Exec(ctx, sql, pruneRows)
+	err = db.alone(ctx, queryMaintain, func(ctx context.Context, conn *pgx.Conn) error {
+		r, err := db.pruner(ctx, conn)
 		if err != nil {
-			return fmt.Errorf("prune: %w", err)
+			return err
 		}
-		if deleted.RowsAffected() < pruneRows {
-			return nil
+		done, err = r.all(kinds)
+		return err
+	})
+	return done, err
+}
+
+// A pruner is one caller's run.
+type pruner struct {
+	ctx   context.Context
+	conn  *pgx.Conn
+	now   time.Time // the database's clock when it began
+	ahead error     // why not all partitions of the days ahead are there
+}
+
+// pruner takes the lock, which the end of the connection gives back.
+func (db *DB) pruner(ctx context.Context, conn *pgx.Conn) (*pruner, error) {
+	if err := takeMaintenance(ctx, conn, cmp.Or(db.hungAfter, hungAfter)); err != nil {
+		return nil, err
+	}
+	r := &pruner{ctx: ctx, conn: conn}
+	err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&r.now)
+	return r, err
+}
+
+// takeMaintenance makes the connection the one that maintains.
+func takeMaintenance(ctx context.Context, conn *pgx.Conn, patience time.Duration) error {
+	var mine bool
+	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(maintainLock)).Scan(&mine); err != nil {
+		return err
+	}
+	if !mine {
+		return errMaintained
+	}
+	milliseconds := strconv.FormatInt(patience.Milliseconds(), 10)
+	for name, value := range map[string]string{
+		"lock_timeout":         "100ms",
+		"statement_timeout":    milliseconds, // of one whose client is gone
+		"idle_session_timeout": milliseconds, // PostgreSQL 14
+	} {
+		if _, err := conn.Exec(ctx, "select set_config(name, $2, false) from pg_settings where name = $1", name, value); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// all prunes the kinds, each within its share of the time that is left. Partitions come first, whatever else fails: without them
+// no token can be issued.
+func (r *pruner) all(kinds []string) ([]store.Kept, error) {
+	if len(kinds) == 0 || slices.Contains(kinds, store.KeptTokens) {
+		r.ahead = partitionsAhead(r.ctx, r.conn)
+	}
+	settings, err := readSettings(r.ctx, r.conn)
+	if err != nil {
+		return nil, errors.Join(r.ahead, fmt.Errorf("read the settings of retention: %w", err))
+	}
+	if len(kinds) > 0 {
+		settings = slices.DeleteFunc(settings, func(k store.Kept) bool { return !slices.Contains(kinds, k.Kind) })
+	}
+	var faults []error
+	for i := range settings {
+		if err := r.one(&settings[i], r.share(len(settings)-i)); err != nil {
+			faults = append(faults, fmt.Errorf("prune %s: %w", settings[i].Kind, err))
+		}
+		if r.conn.IsClosed() {
+			return settings[:i+1], errors.Join(faults...)
+		}
+	}
+	return settings, errors.Join(faults...)
+}
+
+// share is when the next of so many kinds has to end. A part of the time is left for what is under way then, and for writing down what was done.
+func (r *pruner) share(kinds int) time.Time {
+	now := time.Now()
+	deadline, ok := r.ctx.Deadline()
+	if !ok {
+		return now.Add(hungAfter)
+	}
+	return now.Add(deadline.Sub(now) * 4 / 5 / time.Duration(kinds))
+}
+
+// one prunes a kind until then, and writes down what became of it. What others hold is left, and is due still: counting it, up to what
+// one deletion takes, is no dearer than to look for it was.
+func (r *pruner) one(k *store.Kept, until time.Time) error {
+	start := time.Now()
+	var err error
+	k.Removed, err = r.remove(k, until)
+	k.Fault = ""
+	if err != nil {
+		k.Fault = err.Error()
+	} else {
+		most := pruneRows
+		if time.Now().After(until) {
+			most = store.MaxDue
+		}
+		k.Due, err = r.due(k, most)
+	}
+	k.Ran, k.Total, k.Took = r.now, k.Total+k.Removed, time.Since(start).Milliseconds()
+	return errors.Join(err, r.record(k))
+}
+
+func (r *pruner) remove(k *store.Kept, until time.Time) (int64, error) {
+	switch k.Kind {
+	case store.KeptTokens:
+		dropped, err := dropPartitions(r.ctx, r.conn, time.Duration(k.Keep))
+		return dropped, errors.Join(r.ahead, err)
+	case store.KeptSizes:
+		if _, err := r.conn.Exec(r.ctx, sqlMeasure, pgx.NamedArgs{"now": r.now}); err != nil {
+			return 0, fmt.Errorf("measure the tables: %w", err)
+		}
+	}
+	p := prunings[k.Kind]
+	removed := int64(0)
+	for i := range p.due {
+		n, err := r.repeat(p.deletion(i), k.Before(r.now), until)
+		removed += n
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// repeat repeats a bounded deletion until little is left, or it is time to end.
+func (r *pruner) repeat(sql string, before, until time.Time) (removed int64, err error) {
+	for {
+		deleted, err := r.conn.Exec(r.ctx, sql, pgx.NamedArgs{"before": before, "rows": pruneRows})
+		if err != nil {
+			return removed, err
+		}
+		removed += deleted.RowsAffected()
+		if deleted.RowsAffected() < pruneRows || time.Now().After(until) {
+			return removed, nil
+		}
+	}
+}
+
+const sqlRecord = `insert into retention (kind, version, ran, removed, total, took, fault) values ($1, 0, $2, $3, $3, $4, $5)
+	on conflict (kind) do update set ran = excluded.ran, removed = excluded.removed, total = retention.total + excluded.removed,
+		took = excluded.took, fault = excluded.fault`
+
+func (r *pruner) record(k *store.Kept) error {
+	_, err := r.conn.Exec(r.ctx, sqlRecord, k.Kind, k.Ran, k.Removed, k.Took, k.Fault)
+	return err
 }

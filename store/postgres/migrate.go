@@ -25,7 +25,7 @@ func (db *DB) Migrate(ctx context.Context) ([]migrations.Migration, error) {
 		if applied, err = migrations.Run(ctx, db.steps, history{conn}); err != nil {
 			return err
 		}
-		return maintain(ctx, conn)
+		return preparePartitions(ctx, conn)
 	})
 	return applied, err
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,8 +11,7 @@ import (
 
 const (
 	day          = 24 * time.Hour
-	daysAhead    = 3   // partitions beyond today's; store.MaxTokenLife needs one, the others are for days without maintenance
-	keepPast     = day // how long a partition outlives its last token
+	daysAhead    = 3 // partitions beyond today's; store.MaxTokenLife needs one, the others are for days without maintenance
 	partitionTag = "20060102"
 )
 
@@ -30,10 +30,30 @@ type partition struct {
 
 func (p partition) name() string { return "tokens_" + p.start.Format(partitionTag) }
 
-// turnPartitions makes what is due ahead and drops what is past, by the database's clock.
-// "create … partition of" and a plain drop would stop every insert behind
-// any long reader; attaching and detaching concurrently do not.
-func turnPartitions(ctx context.Context, conn *pgx.Conn) error {
+// dropPartitions drops what is past, by the database's clock. It is how many it dropped; those that a long reader holds stay due.
+// A plain drop, and "create … partition of", would stop every insert behind any long reader; detaching concurrently
+// and attaching do not.
+func dropPartitions(ctx context.Context, conn *pgx.Conn, keep time.Duration) (int64, error) {
+	all, now, err := listPartitions(ctx, conn)
+	if err != nil {
+		return 0, fmt.Errorf("list partitions of tokens: %w", err)
+	}
+	dropped := int64(0)
+	for _, p := range past(all, now, keep) {
+		err := drop(ctx, conn, p)
+		if busy(err) {
+			return dropped, nil // the others wait too
+		}
+		if err != nil {
+			return dropped, fmt.Errorf("drop partition %s: %w", p.name(), err)
+		}
+		dropped++
+	}
+	return dropped, nil
+}
+
+// partitionsAhead makes those of today and of the days ahead that are not there, by the database's clock.
+func partitionsAhead(ctx context.Context, conn *pgx.Conn) error {
 	all, now, err := listPartitions(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("list partitions of tokens: %w", err)
@@ -48,25 +68,28 @@ func turnPartitions(ctx context.Context, conn *pgx.Conn) error {
 			return fmt.Errorf("make partition %s: %w", p.name(), err)
 		}
 	}
-	for _, p := range past(all, now) {
-		err := drop(ctx, conn, p)
-		if busy(err) {
-			return nil // the others wait too
-		}
-		if err != nil {
-			return fmt.Errorf("drop partition %s: %w", p.name(), err)
-		}
-	}
 	return nil
 }
 
-// past is the partitions to drop. One whose detaching was begun comes first:
+// preparePartitions makes the partitions that are due, unless another is maintaining and so does it.
+func preparePartitions(ctx context.Context, conn *pgx.Conn) error {
+	err := takeMaintenance(ctx, conn, hungAfter)
+	if errors.Is(err, errMaintained) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return partitionsAhead(ctx, conn)
+}
+
+// past is the partitions to drop: those that have outlived their last token by keep. One whose detaching was begun comes first:
 // until that is finished, no other can be detached.
-func past(all map[string]partition, now time.Time) []partition {
+func past(all map[string]partition, now time.Time, keep time.Duration) []partition {
 	var old []partition
 	for _, state := range []string{detaching, loose, attached} {
 		for _, p := range all {
-			if p.state == state && p.start.Add(day+keepPast).Before(now) {
+			if p.state == state && p.start.Add(day+keep).Before(now) {
 				old = append(old, p)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 // plan is how a statement of a pool is executed, by the one plan made for any arguments, with the rows each step read.
 func plan(t testing.TB, db *DB, statement string, args ...any) string {
 	t.Helper()
-	conn, err := pgx.ConnectConfig(t.Context(), db.read.config)
+	conn, err := pgx.ConnectConfig(t.Context(), db.read.config.Load())
 	if err != nil {
 		t.Fatal(err)
 	}

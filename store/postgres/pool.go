@@ -18,6 +18,7 @@ const (
 	dialPatience   = 5 * time.Second // for an attempt over all addresses
 	maxLifetime    = time.Hour       // of a connection, so that load moves to a new address; ± a tenth
 	pingAfter      = time.Second     // idle for longer than this, a connection is tried before it is used
+	renewAgain     = time.Minute     // between attempts to take over from a connection that has lived long enough
 	closeTimeout   = time.Second
 )
 
@@ -31,8 +32,8 @@ var errClosed = errors.New("the store is closed")
 // after a network cut the feed's only place must be free at once.
 type pool struct {
 	name   string
-	config *pgx.ConnConfig
-	places chan *place // those not in use
+	config *atomic.Pointer[pgx.ConnConfig] // of the next connections
+	places chan *place                     // those not in use
 	dials  *dials
 	closed chan struct{}
 
@@ -46,9 +47,10 @@ type place struct {
 	conn    *pgx.Conn // nil before the first use
 	expires time.Time
 	used    time.Time
+	next    <-chan dialled // the connection that is to take over, once it is there; nil: none is on its way
 }
 
-func newPool(name string, config *pgx.ConnConfig, size int) *pool {
+func newPool(name string, config *atomic.Pointer[pgx.ConnConfig], size int) *pool {
 	p := &pool{name: name, config: config, places: make(chan *place, size), dials: newDials(config, size), closed: make(chan struct{})}
 	for range size {
 		p.places <- new(place)
@@ -115,7 +117,10 @@ func (p *pool) give(place *place) {
 // connect makes sure that the place has a connection that looks alive.
 func (p *pool) connect(ctx context.Context, place *place) error {
 	now := time.Now()
-	if place.conn != nil && (now.After(place.expires) || hungUp(place.conn.PgConn().Conn())) {
+	if place.next != nil || place.conn != nil && now.After(place.expires) {
+		p.renew(place)
+	}
+	if place.conn != nil && hungUp(place.conn.PgConn().Conn()) {
 		p.drop(place)
 	}
 	if place.conn != nil && now.Sub(place.used) > pingAfter && place.conn.Ping(ctx) != nil {
@@ -128,10 +133,40 @@ func (p *pool) connect(ctx context.Context, place *place) error {
 	if err != nil {
 		return err
 	}
-	p.connected.Add(1)
-	place.conn = conn
-	place.expires = now.Add(maxLifetime - maxLifetime/10 + rand.N(maxLifetime/5))
+	p.settle(place, conn)
 	return nil
+}
+
+// renew lets a new connection take over once it is there; until then the old one goes on, and nobody waits. Where none can be
+// made, as between the change of a password in the database and here, the old one goes on for longer.
+func (p *pool) renew(place *place) {
+	if place.next == nil {
+		place.next = p.dials.ahead()
+	}
+	var fresh dialled
+	select {
+	case fresh = <-place.next:
+		place.next = nil
+	default:
+		return
+	}
+	if fresh.err != nil {
+		place.expires = time.Now().Add(renewAgain)
+		return
+	}
+	if place.conn != nil {
+		p.drop(place)
+	}
+	p.settle(place, fresh.conn)
+	place.used = fresh.at // long ago perhaps: then it is tried first
+}
+
+// settle gives the place a connection that was just made.
+func (p *pool) settle(place *place, conn *pgx.Conn) {
+	now := time.Now()
+	p.connected.Add(1)
+	place.conn, place.used = conn, now
+	place.expires = now.Add(maxLifetime - maxLifetime/10 + rand.N(maxLifetime/5))
 }
 
 // drop empties the place at once; the connection is closed behind it.
@@ -152,14 +187,18 @@ func hangUp(conn *pgx.Conn) {
 // close waits for the users of the pool and closes its connections.
 func (p *pool) close() {
 	close(p.closed)
+	var coming []<-chan dialled
 	for range cap(p.places) {
 		place := <-p.places
 		if place.conn != nil {
 			p.connected.Add(-1)
 			hangUp(place.conn)
 		}
+		if place.next != nil {
+			coming = append(coming, place.next)
+		}
 	}
-	p.dials.close()
+	p.dials.close(coming)
 }
 
 // PoolStats are the gauges and counters of one pool.

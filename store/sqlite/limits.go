@@ -1,10 +1,15 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"oauth2-server/store"
@@ -77,13 +82,12 @@ const (
 	putMinuteSQL = `insert into limit_minutes (body, minute, replica) values (?, ?, ?)
 		on conflict (minute, replica) do update set body = excluded.body`
 
-	// One walk of an index, some milliseconds, once per name and transaction.
-	fullSQL = "select exists (select 1 from limit_refused where name = ? limit 1 offset ?)"
-
 	// A key that goes on being refused is remembered on; that it is is written once an hour. A name that has all its
-	// keys gets no new ones.
-	putRefusedSQL = `insert into limit_refused (name, hash, version, at) select ?1, ?2, ?3, ?4
-		where not ?5 or exists (select 1 from limit_refused where name = ?1 and hash = ?2)
+	// keys gets no new ones: finding the last of them is one walk of an index, some milliseconds, once per statement.
+	putRefusedSQL = `insert into limit_refused (name, hash, version, at)
+		select ?1, unhex(value), ?2, ?4 from json_each(?3)
+			where not exists (select 1 from limit_refused where name = ?1 limit 1 offset ?5)
+				or exists (select 1 from limit_refused where name = ?1 and hash = unhex(value))
 		on conflict (name, hash) do update set at = excluded.at where at < excluded.at - 3600`
 )
 
@@ -100,24 +104,21 @@ func (db *DB) SaveLimitMinute(ctx context.Context, minute store.LimitMinute, ref
 	return told(err, "save what the limits counted")
 }
 
+// saveRefused is one statement for all keys of a limit's version: each has its price, whatever it does. An earlier version comes first.
 func (db *DB) saveRefused(ctx context.Context, refused []store.RefusedKey) error {
+	hashes := map[store.RefusedKey][]string{} // by limit and version
+	for _, key := range refused {
+		of := store.RefusedKey{Limit: key.Limit, Version: key.Version}
+		hashes[of] = append(hashes[of], hex.EncodeToString(key.Hash[:]))
+	}
+	byVersion := func(a, b store.RefusedKey) int { return cmp.Compare(a.Version, b.Version) }
 	return db.write(ctx, "limit_minute", func(m *mutation) error {
-		put, err := m.prepare(putRefusedSQL)
-		if err != nil {
-			return err
-		}
-		full := map[string]bool{}
-		for i := range refused {
-			key := &refused[i]
-			isFull, known := full[key.Limit]
-			if !known {
-				row := m.tx.QueryRowContext(m.ctx, fullSQL, key.Limit, store.MaxRefusedKeys-1)
-				if err := classify(row.Scan(&isFull)); err != nil {
-					return err
-				}
-				full[key.Limit] = isFull
+		for _, of := range slices.SortedFunc(maps.Keys(hashes), byVersion) {
+			list, err := json.Marshal(hashes[of])
+			if err != nil {
+				return fmt.Errorf("write refused keys as JSON: %w", err)
 			}
-			if _, err := put(key.Limit, key.Hash[:], key.Version, m.now.Unix(), isFull); err != nil {
+			if _, err := m.exec(putRefusedSQL, of.Limit, of.Version, string(list), m.now.Unix(), store.MaxRefusedKeys-1); err != nil {
 				return err
 			}
 		}

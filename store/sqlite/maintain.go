@@ -2,99 +2,142 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"oauth2-server/store"
 )
 
-const (
-	keepChanges = 24 * time.Hour // a follower that was away for longer loads everything again
-	keepMinutes = time.Hour      // what limits counted
-	keepRefused = 24 * time.Hour // keys that limits refused, since they last did
-	keepCodes   = time.Hour      // of them the redeemed ones, so that a second use is noticed
-	keepGrants  = 7 * 24 * time.Hour
-	keepLogouts = 24 * time.Hour // that nobody has tried to deliver since
-	batchRows   = 1000           // written in one transaction: a few milliseconds for those who wait
-)
+// batchRows is how many rows are written in one transaction: a few milliseconds for those who wait.
+const batchRows = 1000
 
-// What is due, each with the time before which it is.
-const (
-	expiredTokensSQL = `delete from tokens where (expires, id) in
-		(select expires, id from tokens where expires < ? order by expires limit ?)`
-	expiredDenialsSQL = `delete from denials where (kind, id) in
-		(select kind, id from denials where expires < ? order by expires limit ?)`
-	// Never the newest: it is where new followers stand, and the next number follows from it.
-	oldChangesSQL = `delete from changes where seq in
-		(select seq from changes where at < ? and seq < (select max(seq) from changes) order by seq limit ?)`
-	oldMinutesSQL = `delete from limit_minutes where (minute, replica) in
-		(select minute, replica from limit_minutes where minute < ? order by minute limit ?)`
-	oldRefusedSQL = `delete from limit_refused where (name, hash) in
-		(select name, hash from limit_refused where at < ? order by at limit ?)`
-	oldCodesSQL = `delete from codes where id in
-		(select id from codes where expires < ? order by expires limit ?)`
-	oldPushedSQL = `delete from pushed where id in
-		(select id from pushed where expires < ? order by expires limit ?)`
-	oldJTIsSQL = `delete from jtis where hash in
-		(select hash from jtis where expires < ? order by expires limit ?)`
-	oldGrantsSQL = `delete from grants where id in
-		(select id from grants where ends < ? order by ends limit ?)`
-	oldLogoutsSQL = `delete from logouts where id in
-		(select id from logouts where next < ? order by next limit ?)`
-	// What clients left that are gone. Of the grants, which are many, only their index is walked, from one client to the next.
-	goneGrantsSQL = `with recursive owners (client) as (
-			select min(client) from grants union all
-			select (select min(client) from grants where client > owners.client) from owners where owners.client is not null)
-		delete from grants where id in (select id from grants where client in
-			(select client from owners where client not in (select id from clients)) limit ?)`
-	gonePushedSQL  = "delete from pushed where id in (select id from pushed where client not in (select id from clients) limit ?)"
-	goneLogoutsSQL = "delete from logouts where id in (select id from logouts where client not in (select id from clients) limit ?)"
+// maintainPatience bounds a run whose context has no deadline.
+const maintainPatience = 30 * time.Second
 
-	deadReplicasSQL = `delete from replicas where id in (select id from replicas where seen < ? limit ?)`
-)
+var errMaintained = fmt.Errorf("this process prunes already: try again in a minute: %w", store.ErrConflict)
 
-// Maintain deletes what is past, in small transactions between which others write.
+// Maintain prunes every kind, unless another caller does.
 func (db *DB) Maintain(ctx context.Context) error {
-	now := db.now()
-	for _, due := range []struct {
-		text   string
-		before int64
-	}{
-		{expiredTokensSQL, now.Unix()},
-		{expiredDenialsSQL, now.Unix()},
-		{oldChangesSQL, now.Add(-keepChanges).Unix()},
-		{oldMinutesSQL, now.Add(-keepMinutes).Unix()/60 - 1},
-		{oldRefusedSQL, now.Add(-keepRefused).Unix()},
-		{oldCodesSQL, now.Add(-keepCodes).Unix()},
-		{oldPushedSQL, now.Unix()},
-		{oldJTIsSQL, now.Unix()},
-		{oldGrantsSQL, now.Add(-keepGrants).UnixMicro()},
-		{oldLogoutsSQL, now.Add(-keepLogouts).UnixMicro()},
-		{deadReplicasSQL, now.Add(-store.Alive).UnixMilli()},
-	} {
-		if err := db.sweep(ctx, due.text, due.before); err != nil {
-			return fmt.Errorf("maintain: %w", err)
-		}
+	_, err := db.Prune(ctx)
+	if errors.Is(err, errMaintained) {
+		return nil
 	}
-	for _, text := range []string{goneGrantsSQL, gonePushedSQL, goneLogoutsSQL} {
-		if err := db.sweep(ctx, text); err != nil {
-			return fmt.Errorf("maintain: %w", err)
-		}
-	}
-	return nil
+	return err
 }
 
-// sweep repeats a delete until it finds less than a batch, the size of which is its last argument.
-func (db *DB) sweep(ctx context.Context, text string, args ...any) error {
-	args = append(args, batchRows)
-	for {
-		var deleted int64
-		err := db.write(ctx, "maintain", func(m *mutation) (err error) {
-			deleted, err = m.exec(text, args...)
-			return err
-		})
-		if err != nil || deleted < batchRows {
-			return err
+// Prune removes what is past of the kinds, of every kind when none is named, and is what it did. It deletes in small transactions between
+// which others write. What fails does not keep the rest from being done. It stops in time for the deadline: then more is
+// due. ErrConflict: another caller is at it; one in another process does no harm.
+func (db *DB) Prune(ctx context.Context, kinds ...string) ([]store.Kept, error) {
+	if !db.maintaining.TryLock() {
+		return nil, errMaintained
+	}
+	defer db.maintaining.Unlock()
+	r := &pruner{ctx: ctx, db: db, now: db.now()}
+	all, err := db.readSettings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of retention: %w", err)
+	}
+	if len(kinds) > 0 {
+		all = slices.DeleteFunc(all, func(k store.Kept) bool { return !slices.Contains(kinds, k.Kind) })
+	}
+	var faults []error
+	for i := range all {
+		if err := r.one(&all[i], r.share(len(all)-i)); err != nil {
+			faults = append(faults, fmt.Errorf("prune %s: %w", all[i].Kind, err))
+		}
+		if ctx.Err() != nil {
+			return all[:i+1], errors.Join(faults...)
 		}
 	}
+	return all, errors.Join(append(faults, r.record(all))...)
+}
+
+// A pruner is one caller's run.
+type pruner struct {
+	ctx context.Context
+	db  *DB
+	now time.Time
+}
+
+// share is when the next of so many kinds has to end.
+func (r *pruner) share(kinds int) time.Time {
+	now := time.Now()
+	deadline, ok := r.ctx.Deadline()
+	if !ok {
+		deadline = now.Add(maintainPatience)
+	}
+	return now.Add(deadline.Sub(now) * 4 / 5 / time.Duration(kinds))
+}
+
+// one prunes a kind until then.
+func (r *pruner) one(k *store.Kept, until time.Time) (err error) {
+	start := time.Now()
+	k.Removed, err = r.remove(k, until)
+	k.Fault = ""
+	if err != nil {
+		k.Fault = err.Error()
+	} else if time.Now().After(until) {
+		k.Due, err = r.due(k)
+	}
+	k.Ran, k.Total, k.Took = r.now, k.Total+k.Removed, time.Since(start).Milliseconds()
+	return err
+}
+
+func (r *pruner) remove(k *store.Kept, until time.Time) (int64, error) {
+	if k.Kind == store.KeptSizes {
+		if err := r.measure(); err != nil {
+			return 0, fmt.Errorf("measure the file: %w", err)
+		}
+	}
+	p := prunings[k.Kind]
+	removed := int64(0)
+	for i := range p.due {
+		n, err := r.repeat(p.deletion(i), p.unit(k.Before(r.now)), until)
+		removed += n
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// repeat repeats a delete until it finds less than a batch, or it is time to end.
+func (r *pruner) repeat(text string, before int64, until time.Time) (removed int64, err error) {
+	for {
+		deleted := int64(0)
+		err := r.db.write(r.ctx, "maintain", func(m *mutation) (err error) {
+			deleted, err = m.exec(text, before, batchRows)
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed += deleted
+		if deleted < batchRows || time.Now().After(until) {
+			return removed, nil
+		}
+	}
+}
+
+// measure writes down the size of the file, once an hour.
+func (r *pruner) measure() error {
+	return r.db.write(r.ctx, "maintain", func(m *mutation) error {
+		_, err := m.exec(measureSQL, r.now.Unix(), r.now.Truncate(time.Hour).Unix())
+		return err
+	})
+}
+
+// record writes down what was done, at once: each commit waits for the disk.
+func (r *pruner) record(all []store.Kept) error {
+	return r.db.write(r.ctx, "maintain", func(m *mutation) error {
+		for _, k := range all {
+			if _, err := m.exec(recordSQL, k.Kind, k.Ran.UnixMicro(), k.Removed, k.Took, k.Fault); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

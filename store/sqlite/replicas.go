@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"oauth2-server/store"
 )
@@ -29,10 +31,19 @@ func (db *DB) Register(ctx context.Context, replica store.Replica) error {
 
 // Replicas lists those renewed within store.Alive.
 func (db *DB) Replicas(ctx context.Context) ([]store.Replica, error) {
+	return db.replicas(ctx, "select body from replicas where seen >= ? order by id", db.now().Add(-store.Alive).UnixMilli())
+}
+
+// ReplicasSince lists those renewed since then, the gone among them, the newest start first.
+func (db *DB) ReplicasSince(ctx context.Context, since time.Time) ([]store.Replica, error) {
+	all, err := db.replicas(ctx, "select body from replicas where seen >= ? order by id desc limit ?", since.UnixMilli(), store.MaxReplicas)
+	slices.SortStableFunc(all, func(a, b store.Replica) int { return b.Started.Compare(a.Started) }) // ids are in order of time but for replicas of one millisecond
+	return all, err
+}
+
+func (db *DB) replicas(ctx context.Context, sql string, args ...any) ([]store.Replica, error) {
 	var all []store.Replica
-	since := db.now().Add(-store.Alive).UnixMilli()
-	err := db.query(ctx, "select body from replicas where seen >= ? order by id", scanInto(&all), since)
-	if err != nil {
+	if err := db.query(ctx, sql, scanInto(&all), args...); err != nil {
 		return nil, fmt.Errorf("list replicas: %w", err)
 	}
 	return all, nil

@@ -13,6 +13,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"sync"
 	"time"
 
 	"oauth2-server/store"
@@ -46,6 +47,8 @@ type DB struct {
 
 	findTokens statement
 	poll       statement
+
+	maintaining sync.Mutex
 }
 
 // Open opens the database. An error is store.ErrNotFound when there is none

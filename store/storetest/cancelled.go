@@ -71,6 +71,9 @@ func calls(db Store, client store.Client, key store.Key, cursor store.Cursor) ma
 		"RotateGrants": func(ctx context.Context) error {
 			return db.RotateGrants(ctx, make([]store.Rotation, 1), func(int, store.Rotated) {})
 		},
+		"SetKept": func(ctx context.Context) error {
+			return db.SetKept(ctx, actor, store.KeptAudit, func(*store.Kept) error { return nil })
+		},
 		"Grant":           func(ctx context.Context) error { _, err := db.Grant(ctx, newID()); return err },
 		"Grants":          func(ctx context.Context) error { _, err := db.Grants(ctx, store.GrantQuery{Limit: 1}); return err },
 		"RevokeGrants":    func(ctx context.Context) error { _, err := db.RevokeGrants(ctx, actor, store.GrantQuery{}); return err },
@@ -87,6 +90,9 @@ func calls(db Store, client store.Client, key store.Key, cursor store.Cursor) ma
 		"RetryLogout":     func(ctx context.Context) error { return db.RetryLogout(ctx, newID(), now()) },
 		"Register":        func(ctx context.Context) error { return db.Register(ctx, newReplica()) },
 		"Replicas":        func(ctx context.Context) error { _, err := db.Replicas(ctx); return err },
+		"Census":          func(ctx context.Context) error { _, err := db.Census(ctx); return err },
 		"Maintain":        func(ctx context.Context) error { return db.Maintain(ctx) },
+		"Prune":           func(ctx context.Context) error { _, err := db.Prune(ctx); return err },
+		"Kept":            func(ctx context.Context) error { _, err := db.Kept(ctx); return err },
 	}
 }

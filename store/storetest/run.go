@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t testing.TB) Store) {
 		{"Grants", s.grants},
 		{"Rotations", s.rotations},
 		{"Replicas", s.replicas},
+		{"Census", s.census},
 		{"Cancelled", s.cancelled},
 	} {
 		t.Run(theme.name, theme.run)

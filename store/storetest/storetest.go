@@ -132,10 +132,23 @@ type Store interface {
 	// Register renews a replica. Replicas lists those renewed within store.Alive.
 	Register(ctx context.Context, replica store.Replica) error
 	Replicas(ctx context.Context) ([]store.Replica, error)
+	// ReplicasSince lists those renewed since then, the gone among them: at most store.MaxReplicas, the newest start first.
+	ReplicasSince(ctx context.Context, since time.Time) ([]store.Replica, error)
 
-	// Maintain does what is due: partitions ahead and behind, expired denials, old changes, dead replicas.
-	// Whichever replica gets there first does it. It never blocks readers or writers.
+	// Census counts every row there is, in one snapshot. There is no deadline but that of ctx.
+	Census(ctx context.Context) (store.Census, error)
+
+	// Maintain does what is due: partitions ahead, and Prune of every kind. Whichever replica gets there first does it; that another
+	// does is no error. It never blocks readers or writers.
 	Maintain(ctx context.Context) error
+	// Prune removes what is past of the kinds (store.KeptKinds), of all when none is named, and is what it did. What fails does not
+	// keep the rest from being done; it is in the result too. ErrConflict: another caller is at it.
+	Prune(ctx context.Context, kinds ...string) ([]store.Kept, error)
+	// Kept says how each kind stands: how long it is kept, how much there is, what is due, what the last run did.
+	Kept(ctx context.Context) ([]store.Kept, error)
+	// SetKept lets change say how long a kind is kept: its Keep where Own is true, else the default. An error of change is returned as it
+	// is; a time below the least is a store.FieldError. It holds from the next run on, on every replica. ErrNotFound: there is no such kind.
+	SetKept(ctx context.Context, actor store.Actor, kind string, change func(*store.Kept) error) error
 
 	Close()
 }
