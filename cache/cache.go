@@ -33,7 +33,9 @@ type Options struct {
 	Keys func(keys []store.Key, whole bool)
 	// Limits is told of all limits, ordered by name, when they are loaded and whenever any changed. It may keep them and
 	// may not change them. May be nil.
-	Limits       func(all []store.Limit)
+	Limits func(all []store.Limit)
+	// Vitals says how this replica is, at each renewal of its registration and once more when Run ends. May be nil.
+	Vitals       func() store.Vitals
 	L1Bytes      int64         // bound of L1; 0: no L1
 	StalenessMax time.Duration // how long to answer from what is held while the store cannot be reached; 0: not at all
 	Metrics      *metrics.Set  // required
@@ -52,16 +54,17 @@ type Cache struct {
 	tokens  *tokens
 	grants  *grants
 	metrics *meters
+	news    chan struct{} // worth a registration; one waits at most
 }
 
 // New makes a cache. It answers once Run follows the store.
 func New(options Options) *Cache {
 	c := &Cache{
-		options: options,
-		state:   newState(options.Keys, options.Limits),
-		fence:   newFence(options.StalenessMax),
-		clock:   newClock(),
-		l1:      newL1(options.L1Bytes),
+		options: options, news: make(chan struct{}, 1),
+		state: newState(options.Keys, options.Limits),
+		fence: newFence(options.StalenessMax),
+		clock: newClock(),
+		l1:    newL1(options.L1Bytes),
 	}
 	c.metrics = newMeters(options.Metrics, c)
 	if options.Redis != nil {
@@ -80,6 +83,7 @@ func New(options Options) *Cache {
 func (c *Cache) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.feed.run(ctx) })
+	group.Go(func() error { return c.presence(ctx) })
 	group.Go(func() error { return c.upkeep(ctx) })
 	if c.l2 != nil {
 		group.Go(func() error { return c.l2.run(ctx) })
@@ -96,6 +100,17 @@ func (c *Cache) Close() {
 
 // Now is the store's clock, Unix nanoseconds. It never steps back.
 func (c *Cache) Now() int64 { return c.clock.now() }
+
+// Announce renews the registration now: the replica has become something else than it last said.
+func (c *Cache) Announce() {
+	select {
+	case c.news <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// Skew is this machine's clock less the store's, as of the last poll that tells; zero before the first.
+func (c *Cache) Skew() time.Duration { return time.Duration(time.Now().UnixNano() - c.Now()) }
 
 // Position is the feed position applied here. Read it before the client it is to vouch for.
 func (c *Cache) Position() store.Position { return store.Position(c.state.position.Load()) }

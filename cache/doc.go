@@ -8,6 +8,8 @@
 //	                             fence: how old is that?              fence.go
 //	                             the store's clock                    clock.go
 //
+//	for the doctor: how Redis is, and how far the way there goes     inspect.go, inspecting.go, reach.go
+//
 // Records never change, so caches of them need no invalidation; what kills
 // them is the deny set and the cut-offs, which every replica holds whole.
 // Redis is a hint: lost, hung, forged or full, it costs speed and never truth.

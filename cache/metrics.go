@@ -20,6 +20,7 @@ type meters struct {
 	warm          *queueMeter
 	cold          *queueMeter
 	registerFault *metrics.Counter
+	retention     *retentionMeter
 }
 
 func newMeters(set *metrics.Set, c *Cache) *meters {
@@ -34,12 +35,14 @@ func newMeters(set *metrics.Set, c *Cache) *meters {
 		rotations:     newQueueMeter(set, "refresh"),
 		warm:          newQueueMeter(set, "redis"),
 		cold:          newQueueMeter(set, "store"),
+		retention:     newRetentionMeter(set),
 	}
 	for tier, name := range tierNames {
 		m.found[tier] = set.NewCounter(fmt.Sprintf(`oauth2_server_lookups_total{tier=%q}`, name))
 	}
 	gauge := func(name string, f func() float64) { set.NewGauge(name, f) }
 	gauge("oauth2_server_fence_age_seconds", func() float64 { return c.fence.age().Seconds() })
+	gauge("oauth2_server_clock_skew_seconds", func() float64 { return c.Skew().Seconds() })
 	gauge("oauth2_server_feed_position", func() float64 { return float64(c.Position()) })
 	gauge("oauth2_server_deny_set_size", func() float64 { return float64(c.state.denials.Load().size.Load()) })
 	gauge("oauth2_server_cutoffs", func() float64 { return float64(c.state.cutoffs.size.Load()) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -17,13 +18,23 @@ const redisPatience = 50 * time.Millisecond
 // OpenRedis makes a client for one server (redis:// or rediss://), a Cluster
 // (redis+cluster://host:port?addr=host:port) or Sentinels
 // (redis+sentinel://host:port/db?master_name=name&addr=host:port; with TLS rediss+…). It does not connect.
+// Each connection asks login, which may be nil, for the URL whose user and password it takes: they may change meanwhile.
 //
 // The options are not a matter of taste: with go-redis' defaults a command in flight on a
 // hung server ignores its context's deadline and takes ten seconds.
-func OpenRedis(url string) (redis.UniversalClient, error) {
+func OpenRedis(url string, login func() (url string)) (redis.UniversalClient, error) {
 	options, err := parseRedisURL(url)
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", err)
+	}
+	if login != nil {
+		options.CredentialsProvider = func() (user, password string) {
+			now, err := parseRedisURL(login())
+			if err != nil {
+				return "", ""
+			}
+			return now.Username, now.Password
+		}
 	}
 	options.ContextTimeoutEnabled = true
 	options.MaxRetries = -1
@@ -50,6 +61,35 @@ var errRedisURL = errors.New("it is not like redis://user:password@host:port/0, 
 func CheckRedisURL(url string) error {
 	_, err := parseRedisURL(url)
 	return err
+}
+
+// errOtherRedis refuses what an open client cannot follow.
+var errOtherRedis = errors.New("more than the user and the password differ, which needs a restart")
+
+// TryRedisURL sees whether the client of one URL, opened with a login, can go on with the user and the password of another. A Redis
+// that cannot be reached refuses nothing: there may be none at any moment.
+func TryRedisURL(ctx context.Context, now, fresh string) error {
+	before, errBefore := parseRedisURL(now)
+	after, errAfter := parseRedisURL(fresh)
+	if err := errors.Join(errBefore, errAfter); err != nil {
+		return err
+	}
+	for _, o := range []*redis.UniversalOptions{before, after} {
+		o.Username, o.Password, o.TLSConfig = "", "", nil
+	}
+	scheme := func(url string) string { return strings.SplitN(url, ":", 2)[0] }
+	if !reflect.DeepEqual(before, after) || scheme(now) != scheme(fresh) {
+		return errOtherRedis
+	}
+	probe, err := OpenRedis(fresh, nil)
+	if err != nil {
+		return err
+	}
+	defer probe.Close()
+	if err := probe.Ping(ctx).Err(); redis.IsAuthError(err) || redis.IsPermissionError(err) {
+		return errors.New("redis refuses the user or the password")
+	}
+	return nil
 }
 
 // parseRedisURL reads what names and opens the servers; errors hold no password.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"oauth2-server/store"
 )
@@ -153,21 +154,23 @@ func (w *whole) apply(c *store.Change) error {
 
 // lost is what the loaded history lacks, where it is not the one that s followed up to known:
 // denials not yet expired at now (Unix seconds); cut-offs; and cut-offs made in the other history under a
-// number that ours had used, which therefore miss what was issued here: they get the next.
+// number that ours had used, which therefore miss what was issued here: they get the next. Cut-offs that matter no more are
+// neither written back nor renewed: one replica may have them and another not, since the store keeps them for a time only.
 func (s *state) lost(w *whole, known store.Position, now int64) (denials []store.Denial, cuts []store.Cutoff) {
 	s.denials.Load().each(now, func(d store.Denial) {
 		if !w.denials.has(d) {
 			denials = append(denials, d)
 		}
 	})
+	dead := now - int64(store.CutoffLife/time.Second)
 	s.cutoffs.each(func(cut store.Cutoff) {
-		if w.cutoffs.number(cut) < cut.Number {
+		if cut.At >= dead && w.cutoffs.number(cut) < cut.Number {
 			cuts = append(cuts, cut)
 		}
 	})
 	w.cutoffs.each(func(cut store.Cutoff) {
-		if cut.Number <= known && s.cutoffs.number(cut) < cut.Number {
-			cut.Number = known + 1
+		if cut.At >= dead && cut.Number <= known && s.cutoffs.number(cut) < cut.Number {
+			cut.Number, cut.At = known+1, now // it kills what is issued until now
 			cuts = append(cuts, cut)
 		}
 	})

@@ -62,6 +62,12 @@ func request(method, path, client, body string) *fasthttp.RequestCtx {
 	return ctx
 }
 
+// asHost sends the request for another host.
+func asHost(host string, ctx *fasthttp.RequestCtx) *fasthttp.RequestCtx {
+	ctx.Request.Header.SetHost(host)
+	return ctx
+}
+
 // The contract of the hot path: no allocation on the way of a request that needs neither Redis nor the store.
 func TestHotPathAllocatesNothing(t *testing.T) {
 	s := newSite(t, withoutStore)
@@ -85,6 +91,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		{"JWKS", s.server, request("GET", "/.well-known/jwks.json", "", ""), 200},
 		{"metadata", s.server, request("GET", "/.well-known/openid-configuration", "", ""), 200},
 		{"health", s.server, request("GET", "/health", "", ""), 200},
+		{"another host", s.server, asHost("elsewhere.example.com", request("GET", "/.well-known/jwks.json", "", "")), 200},
 		{"issue within a limit", passed.server, request("POST", "/oauth/token", "app", "grant_type=client_credentials"), 200},
 		{"introspect within a limit", passed.server, request("POST", "/oauth/introspect", "app", "token=garbage"), 200},
 		{"introspect above a limit", refused.server, request("POST", "/oauth/introspect", "app", "token=garbage"), 429},

@@ -5,6 +5,7 @@
 //	                                     │ refused: JSON, closed
 //	                                     ▼
 //	       serve: route, method, exchange from its pool               server.go, routes.go
+//	         ├─ the way it came is counted: through whom, by which name   way.go
 //	         ├─ limits: by address now, by client once it has proved itself; headers   limit.go, limitheaders.go, proxy
 //	         ├─ form, credentials                                     exchange.go, form.go, basic.go
 //	         ├─ handler: token, introspect, revoke, metadata, health  token.go, introspect.go, …

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -36,9 +37,14 @@ const (
 	checkFailing  = "failing"
 )
 
+const (
+	isReady  = "ready"
+	notReady = "not ready"
+)
+
 // readiness is the body of /ready.
 type readiness struct {
-	Status string           `json:"status"` // "ready" or "not ready"
+	Status string           `json:"status"` // isReady or notReady
 	Checks map[string]check `json:"checks"`
 }
 
@@ -56,13 +62,8 @@ var details = map[string]string{
 // replica answer, so that an outage of Postgres does not take away those that still can. It makes no I/O.
 func (s *Server) ready(ctx *fasthttp.RequestCtx, _ *exchange) error {
 	status := s.tier.Status()
-	answer := readiness{Status: "ready", Checks: s.checks(status)}
-	for _, c := range answer.Checks {
-		if c.Status == checkFailing {
-			answer.Status = "not ready"
-		}
-	}
-	if answer.Status != "ready" && (!s.forTraffic(ctx) || !s.mayAnswer(status)) {
+	answer := s.readiness(status)
+	if answer.Status != isReady && (!s.forTraffic(ctx) || !s.mayAnswer(status)) {
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 	}
@@ -72,6 +73,29 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx, _ *exchange) error {
 	}
 	s.writeJSON(ctx, body)
 	return nil
+}
+
+// readiness judges all parts.
+func (s *Server) readiness(status cache.Status) readiness {
+	answer := readiness{Status: isReady, Checks: s.checks(status)}
+	for _, c := range answer.Checks {
+		if c.Status == checkFailing {
+			answer.Status = notReady
+		}
+	}
+	return answer
+}
+
+// Failing is the checks for which /ready answers 503, as "check: detail" in order of name; none when it answers 200. It makes no I/O.
+func (s *Server) Failing() []string {
+	var failing []string
+	for name, c := range s.checks(s.tier.Status()) {
+		if c.Status == checkFailing {
+			failing = append(failing, name+": "+c.Detail)
+		}
+	}
+	slices.Sort(failing)
+	return failing
 }
 
 func (s *Server) forTraffic(ctx *fasthttp.RequestCtx) bool {

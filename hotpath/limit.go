@@ -2,7 +2,6 @@ package hotpath
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 
 	"github.com/valyala/fasthttp"
@@ -120,12 +119,9 @@ func (s *Server) failed(x *exchange, err error) error {
 
 // clientAddress is where the request comes from: the peer's address, or what trusted proxies say of it.
 func (s *Server) clientAddress(ctx *fasthttp.RequestCtx) netip.Addr {
-	var peer netip.Addr
-	if tcp, ok := ctx.RemoteAddr().(*net.TCPAddr); ok {
-		peer, _ = netip.AddrFromSlice(tcp.IP)
-	}
+	peer := peerOf(ctx)
 	if len(s.trusted) == 0 {
-		return peer.Unmap()
+		return peer
 	}
 	return s.trusted.Client(peer, ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)...)
 }

@@ -54,6 +54,18 @@ func newMeters(set *metrics.Set) *meters {
 	return m
 }
 
+// measureState adds what the server is, beside what it does.
+func (s *Server) measureState(set *metrics.Set) {
+	set.NewGauge("oauth2_server_ready", func() float64 {
+		if len(s.Failing()) > 0 {
+			return 0
+		}
+		return 1
+	})
+	set.NewGauge("oauth2_server_http_connections", func() float64 { return float64(s.server.GetOpenConnectionsCount()) })
+	set.NewGauge("oauth2_server_http_connections_limit", func() float64 { return float64(s.limits.withDefaults().Connections) })
+}
+
 // countLogin counts somebody who signs in, by what became of it.
 func (m *meters) countLogin(err error) {
 	outcome := "ok"
@@ -128,5 +140,6 @@ func (s *Server) writeMetrics(ctx *fasthttp.RequestCtx, _ *exchange) error {
 	w := ctx.Response.BodyWriter()
 	s.metrics.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)
+	metrics.WriteFDMetrics(w)
 	return nil
 }

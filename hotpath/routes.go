@@ -22,6 +22,7 @@ const (
 	routeHealth
 	routeReady
 	routeMetrics
+	routeEvents
 	routeAuthorize
 	routeHome
 	routeLogin
@@ -66,6 +67,7 @@ var routes = [numRoutes]route{
 	routeHealth:          {"/health", fasthttp.MethodGet, (*Server).health, corsNobody, unlimited},
 	routeReady:           {"/ready", fasthttp.MethodGet, (*Server).ready, corsNobody, unlimited},
 	routeMetrics:         {"/metrics", fasthttp.MethodGet, (*Server).writeMetrics, corsNobody, unlimited},
+	routeEvents:          {"/events/health", fasthttp.MethodGet, (*Server).eventsHealth, corsNobody, unlimited},
 	routeAuthorize:       {pathAuthorize, getOrPost, (*Server).authorize, corsNobody, limits.Authorize}, // never CORS: RFC 9700 §2.6
 	routeHome:            {"/", fasthttp.MethodGet, (*Server).home, corsNobody, unlimited},
 	routeLogin:           {pathLogin, getAndPost, (*Server).login, corsNobody, unlimited}, // attempts spend their own
@@ -127,6 +129,8 @@ func (s *Server) routeOf(path []byte) routeID {
 		return routeReady
 	case "/metrics":
 		return routeMetrics
+	case "/events/health":
+		return routeEvents
 	}
 	if string(path) == s.insertedPath { // not a case: the compiler would copy the path
 		return routeServerMetadata

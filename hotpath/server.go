@@ -33,6 +33,7 @@ type Options struct {
 	Limiter Limiter       // nil: nobody asks too often
 	Trusted proxy.Trusted // the proxies that say where a request comes from
 	Front   *Front        // for people; nil: there are no pages
+	Events  string        // the backend of events that was asked for, one of eventBackends if all is well; "": EventsInMemory
 }
 
 // A Server is the public listener.
@@ -50,6 +51,8 @@ type Server struct {
 	discovery    document
 	insertedPath string // of RFC 8414 §3.1, for an issuer with a path
 	front        *front // may be nil
+	way          *way
+	events       eventsHealth
 
 	server    *fasthttp.Server
 	exchanges sync.Pool
@@ -75,6 +78,8 @@ func New(options Options) (*Server, error) {
 		limiter: options.Limiter, trusted: options.Trusted,
 		discovery:    newMetadata(options.Rules.Issuer),
 		insertedPath: routes[routeServerMetadata].path + issuer.Path,
+		way:          newWay(issuer, options.Trusted, options.Metrics),
+		events:       newEventsHealth(options.Events),
 	}
 	if options.Front != nil {
 		if s.front, err = newFront(*options.Front, issuer); err != nil {
@@ -83,6 +88,7 @@ func New(options Options) (*Server, error) {
 	}
 	s.exchanges.New = func() any { return new(exchange) }
 	s.server = newFastServer(s.serve, s.limits, s.log, s.refused)
+	s.measureState(options.Metrics)
 	return s, nil
 }
 
@@ -111,6 +117,9 @@ func (s *Server) Prepared() { s.prepared.Store(true) }
 // Drain makes /ready say that this replica goes away. It still answers.
 func (s *Server) Drain() { s.draining.Store(true) }
 
+// Draining reports whether it goes away.
+func (s *Server) Draining() bool { return s.draining.Load() }
+
 // Shutdown closes the listener, lets requests under way finish and closes their
 // connections; it gives up when ctx is done.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -133,6 +142,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	if path := ctx.Path(); string(path) == string(ctx.URI().PathOriginal()) { // a path has one spelling: what a proxy hides by name stays hidden
 		id = s.routeOf(path)
 	}
+	s.way.look(ctx, id)
 	x := s.exchanges.Get().(*exchange)
 	if err := s.dispatch(ctx, x, id); err != nil {
 		s.answerError(ctx, x, id, err)

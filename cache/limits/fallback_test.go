@@ -14,7 +14,7 @@ import (
 // Redis that hangs costs a few requests a bounded wait, and then none: each replica holds its part of the limit.
 func TestHungRedisIsNotWaitedForAndTheLimitHolds(t *testing.T) {
 	server := private.TestRedis(t)
-	client, err := cache.OpenRedis(server.URL())
+	client, err := cache.OpenRedis(server.URL(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,6 +181,7 @@ func generateMAC(secrets Secrets, number int, state string, now time.Time) store
 
 // sealed is key with its private part sealed under the first secret.
 func sealed(key store.Key, secrets Secrets, private []byte) store.Key {
-	key.Seals = map[string][]byte{secrets.all()[0].fingerprint: seal(&key, secrets, private)}
+	first := &secrets.all()[0]
+	key.Seals = map[string][]byte{first.fingerprint: seal(&key, first, private)}
 	return key
 }

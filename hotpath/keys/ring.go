@@ -65,6 +65,37 @@ func (r *Ring) Replace(keys []store.Key) error {
 	return r.swap(map[store.ID]entry{}, keys)
 }
 
+// Try sees whether the ring can live with other secrets, which take then puts in force: here and, of [Secrets], in every copy
+// of those it was made with. A key that is open now and that none of them opens refuses them all ([ErrSealed]): nothing
+// that was issued becomes invalid. Keys want the seals of the first one afterwards: see [Ensure].
+func (r *Ring) Try(secrets Secrets) (take func(), err error) {
+	for _, e := range r.now.Load().sorted() {
+		if e.mac == nil && e.signer == nil {
+			continue
+		}
+		if _, err := unseal(&e.key, secrets); err != nil {
+			return nil, fmt.Errorf("%s key %s (%s): %w", e.key.Use, e.key.ID, e.key.State, err)
+		}
+	}
+	return func() { r.take(secrets) }, nil
+}
+
+func (r *Ring) take(secrets Secrets) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secrets.now.Store(secrets.now.Load())
+	entries := maps.Clone(r.now.Load().entries)
+	for id, e := range entries {
+		if e.mac != nil || e.signer != nil {
+			continue // what is open stays so: a key that came after Try may be sealed by the old secrets alone
+		}
+		if opened, err := r.open(e.key); err == nil { // else it is as closed as it was, and that was told
+			entries[id] = opened
+		}
+	}
+	r.now.Store(r.newSnapshot(entries))
+}
+
 func (r *Ring) swap(entries map[store.ID]entry, keys []store.Key) error {
 	var faults []error
 	for _, key := range keys {

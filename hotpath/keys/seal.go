@@ -19,9 +19,9 @@ var errDamaged = errors.New("is damaged")
 // seals stay, so that replicas which have only the old secret keep working meanwhile.
 func Missing(keys []store.Key, secrets Secrets) []store.Key {
 	var resealed []store.Key
+	first := &secrets.all()[0]
 	for _, key := range keys {
-		name := secrets.all()[0].fingerprint
-		if key.Seals[name] != nil || key.State == store.KeyRetired {
+		if key.Seals[first.fingerprint] != nil || key.State == store.KeyRetired {
 			continue
 		}
 		private, err := unseal(&key, secrets)
@@ -29,15 +29,15 @@ func Missing(keys []store.Key, secrets Secrets) []store.Key {
 			continue // Apply reports it
 		}
 		key = key.Clone()
-		key.Seals[name] = seal(&key, secrets, private)
+		key.Seals[first.fingerprint] = seal(&key, first, private)
 		resealed = append(resealed, key)
 	}
 	return resealed
 }
 
-// seal seals a private part under the first secret.
-func seal(key *store.Key, secrets Secrets, private []byte) []byte {
-	return secrets.all()[0].aead.Seal(nil, nil, private, identity(key))
+// seal seals a private part under a secret.
+func seal(key *store.Key, by *secret, private []byte) []byte {
+	return by.aead.Seal(nil, nil, private, identity(key))
 }
 
 // unseal opens the private part with the first secret that has a seal.

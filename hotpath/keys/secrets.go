@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 )
 
 // minSecretBytes is the least length of a secret: as many bytes as the keys derived from it have.
@@ -29,7 +30,9 @@ const (
 
 // Secrets are the server's secrets, newest first: the first seals and signs,
 // all open. The texts themselves are not kept. Printed in any way they are ***.
-type Secrets struct{ list *[]secret } // behind a pointer: of an unexported field fmt shows at most one, and the keys are behind the next
+//
+// Copies are of one set: where a ring takes over others ([Ring.Try]), every copy of its secrets has them.
+type Secrets struct{ now *atomic.Pointer[[]secret] } // behind pointers: of an unexported field fmt shows at most one
 
 // secret is what is derived from one text.
 type secret struct {
@@ -54,7 +57,9 @@ func ParseSecrets(text string) (Secrets, error) {
 		seen[part] = true
 		list = append(list, newSecret([]byte(part)))
 	}
-	return Secrets{&list}, nil
+	s := Secrets{new(atomic.Pointer[[]secret])}
+	s.now.Store(&list)
+	return s, nil
 }
 
 func newSecret(text []byte) secret {
@@ -67,12 +72,12 @@ func newSecret(text []byte) secret {
 	}
 }
 
-// all is the secrets, newest first.
+// all is the secrets of this moment, newest first. What needs two of them, or one twice, asks once.
 func (s Secrets) all() []secret {
-	if s.list == nil {
+	if s.now == nil {
 		return nil
 	}
-	return *s.list
+	return *s.now.Load()
 }
 
 // Fingerprints name the secrets, newest first, without telling them.

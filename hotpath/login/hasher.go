@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -29,6 +30,21 @@ type Hasher struct {
 	decoy   string
 	inside  chan struct{} // who works or waits
 	working chan struct{}
+	busy    atomic.Int64
+}
+
+// HasherStats is how a [Hasher] is.
+type HasherStats struct {
+	Places  int   // that work at once
+	Working int   // now
+	Waiting int   // now
+	Busy    int64 // how often [ErrBusy] was the answer
+}
+
+// Stats looks at the hasher without any wait.
+func (h *Hasher) Stats() HasherStats {
+	working := len(h.working)
+	return HasherStats{Places: cap(h.working), Working: working, Waiting: max(len(h.inside)-working, 0), Busy: h.busy.Load()}
 }
 
 // NewHasher works on half of the cores, at least one.
@@ -70,6 +86,7 @@ func (h *Hasher) enter(ctx context.Context) error {
 	select {
 	case h.inside <- struct{}{}:
 	default:
+		h.busy.Add(1)
 		return ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, waitFor)
@@ -79,6 +96,7 @@ func (h *Hasher) enter(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		<-h.inside
+		h.busy.Add(1)
 		return ErrBusy
 	}
 }

@@ -47,6 +47,10 @@ func TestHasherBoundsAFlood(t *testing.T) {
 			if got := busy.Load(); got != gone {
 				t.Errorf("got %d turned away, want %d", got, gone)
 			}
+			want := HasherStats{Places: atOnce, Working: atOnce, Waiting: int(flood - gone - atOnce), Busy: gone}
+			if got := h.Stats(); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
 		}
 		wantCounts(atOnce, flood-(1+waiters)*atOnce)
 		time.Sleep(2 * waitFor)          // of the bubble's clock

@@ -16,7 +16,7 @@ var ErrSealed = errors.New("the text was not sealed here, or has expired")
 func (s *Sessions) SealText(audience Audience, text string, expires time.Time) string {
 	plain := make([]byte, 0, 8+len(text))
 	plain = binary.BigEndian.AppendUint64(plain, uint64(expires.Unix()))
-	return encoding.EncodeToString(s.keys[0].Seal(nil, nil, append(plain, text...), []byte(audience)))
+	return encoding.EncodeToString((*s.keys.Load())[0].Seal(nil, nil, append(plain, text...), []byte(audience)))
 }
 
 // OpenText reads what SealText wrote for the same audience. [ErrSealed].
@@ -28,7 +28,7 @@ func (s *Sessions) OpenText(audience Audience, text string, now time.Time) (stri
 	if err != nil || encoding.EncodedLen(len(sealed)) != len(text) { // the decoder skips line ends
 		return "", ErrSealed
 	}
-	for _, key := range s.keys {
+	for _, key := range *s.keys.Load() {
 		plain, err := key.Open(nil, nil, sealed, []byte(audience))
 		if err != nil {
 			continue

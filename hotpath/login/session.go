@@ -17,7 +17,7 @@ type Session struct {
 	Generation int64 // store.User.Sessions when it began
 	Issued     int64 // Unix seconds
 	Expires    int64 // Unix seconds: SessionLife after Issued
-	// Position of the feed that was applied before the user was read: a newer cut-off ends the session. 0 where nobody looks at it.
+	// Position of the feed that was applied before the user was read: a newer cut-off ends the session; of an operator's, one of all.
 	Position store.Position
 }
 

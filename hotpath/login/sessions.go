@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,13 +38,13 @@ const (
 
 // Sessions seals sessions for browsers to keep: AES-256-GCM under keys derived from secrets, the first of which
 // seals and all of which open. It is safe for concurrent use.
-type Sessions struct{ keys []cipher.AEAD }
+type Sessions struct{ keys atomic.Pointer[[]cipher.AEAD] }
 
 // ParseKeys reads the form of OAUTH2_SESSION_KEY: "new" or "new,old", each at least 32 bytes. The keys are derived under a
 // label of their own, so a secret that has other uses will do. Errors name a secret by its place, never by its value.
 func ParseKeys(text string) (*Sessions, error) {
 	parts := strings.Split(text, ",")
-	s := new(Sessions)
+	var keys []cipher.AEAD
 	for i, part := range parts {
 		parts[i] = strings.TrimSpace(part)
 		if len(parts[i]) < minKeyBytes {
@@ -52,10 +53,15 @@ func ParseKeys(text string) (*Sessions, error) {
 		if slices.Contains(parts[:i], parts[i]) {
 			return nil, fmt.Errorf("key %d is given twice", i+1)
 		}
-		s.keys = append(s.keys, newAEAD(parts[i]))
+		keys = append(keys, newAEAD(parts[i]))
 	}
+	s := new(Sessions)
+	s.keys.Store(&keys)
 	return s, nil
 }
+
+// Take puts the keys of others in force in the place of its own: what none of them sealed is worth nothing from now on.
+func (s *Sessions) Take(others *Sessions) { s.keys.Store(others.keys.Load()) }
 
 func newAEAD(secret string) cipher.AEAD {
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, labelSession, 32)
@@ -77,7 +83,7 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Seal is the session as the browser of the audience keeps it: [SealedSession] characters of base64url.
 func (s *Sessions) Seal(audience Audience, session Session) string {
-	return encoding.EncodeToString(s.keys[0].Seal(nil, nil, session.append(nil), []byte(audience)))
+	return encoding.EncodeToString((*s.keys.Load())[0].Seal(nil, nil, session.append(nil), []byte(audience)))
 }
 
 // Open reads what Seal wrote for the same audience, unless it has expired. [ErrNoSession]. [Session.Valid] says
@@ -90,7 +96,7 @@ func (s *Sessions) Open(audience Audience, text string, now time.Time) (Session,
 	if err != nil || len(sealed) != sealedBytes { // the decoder skips line ends
 		return Session{}, ErrNoSession
 	}
-	for _, key := range s.keys {
+	for _, key := range *s.keys.Load() {
 		plain, err := key.Open(nil, nil, sealed, []byte(audience))
 		if err != nil {
 			continue
