@@ -19,6 +19,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"oauth2-server/cache"
 	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath/login"
 	"oauth2-server/store"
@@ -53,7 +54,9 @@ func newLimitDesk(t *testing.T) *limitDesk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{DB: db, Sessions: sessions, Metrics: metrics.NewSet(), Log: slog.New(slog.DiscardHandler)})
+	set, log := metrics.NewSet(), slog.New(slog.DiscardHandler)
+	tier := cache.New(cache.Options{Store: db, Keys: func([]store.Key, bool) {}, Metrics: set, Log: log}) // it follows nothing: nothing was revoked
+	s, err := New(Options{DB: db, Tier: tier, Sessions: sessions, Metrics: set, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,9 @@ func routes() []route {
 		keyRoutes(),
 		limitRoutes(),
 		auditRoutes(),
+		retentionRoutes(),
 		statsRoutes(),
+		doctorRoutes(),
 		configRoutes(),
 	)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"oauth2-server/admin/doctor"
 	"oauth2-server/cache"
 	"oauth2-server/hotpath/keys"
 	"oauth2-server/hotpath/login"
@@ -40,6 +41,7 @@ type Options struct {
 
 	Version  string           // of the program, for the description
 	Settings func() []Setting // the configuration in effect, secrets masked
+	Gather   func(ctx context.Context) *doctor.Facts
 }
 
 // Server is the listener for operators.
@@ -48,6 +50,8 @@ type Server struct {
 	routes []route
 	api    []byte // the description of the routes
 	server *http.Server
+
+	diagnosis doctor.Shared
 }
 
 // Bounds of a request. A handler that takes longer says so itself: see pprof.go.

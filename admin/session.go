@@ -75,8 +75,12 @@ func (s *Server) signedIn(r *http.Request) (store.User, login.Session, error) {
 	return user, session, s.stands(r, &session)
 }
 
-// stands refuses a session that was signed out.
+// stands refuses a session that was signed out, or began before everything was revoked. (What is revoked of one user ends sessions by
+// the user's own row.)
 func (s *Server) stands(r *http.Request, session *login.Session) error {
+	if s.Tier.Dead(&store.Record{Position: session.Position}) {
+		return errSignedOut("everything was revoked: sign in at /auth/login")
+	}
 	_, err := s.DB.Denied(r.Context(), store.DenySession, session.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -40,12 +40,14 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	position := s.Tier.Position() // before the user is read: a cut-off of all that is made meanwhile ends the session
 	user, err := s.Door.SignIn(r.Context(), login.Attempt{Username: c.Username, Password: c.Password, Address: s.address(r)})
 	s.countSignIn(err)
 	if err != nil {
 		return s.keepOut(w, r, c, err)
 	}
 	session := login.NewSession(&user, time.Now())
+	session.Position = position
 	expires := time.Unix(session.Expires, 0).UTC()
 	http.SetCookie(w, s.cookie(r, s.Sessions.Seal(login.ForAdmin, session), expires))
 	if wantsJSON(r) {

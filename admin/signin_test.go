@@ -251,3 +251,18 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 		t.Errorf("the faults are not in the log: %s", log)
 	}
 }
+
+// What revokes everything signs operators out: a database that was restored has their sessions' users as they were.
+func TestRevokingEverythingEndsOperatorsSessions(t *testing.T) {
+	o := newOperator(t)
+	o.ask(200, "GET", "/stats", "")
+	if _, err := o.db.CutOff(t.Context(), store.Actor{Kind: "test"}, store.CutAll, ""); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); o.do("GET", "/admin/api/stats", "", "Cookie", o.cookie).StatusCode != http.StatusUnauthorized; {
+		if time.Now().After(deadline) {
+			t.Fatal("a session outlived the revocation of everything")
+		}
+	}
+	o.signInAgain()
+}

@@ -16,6 +16,7 @@ type Store interface {
 	keyStore
 	limitStore
 	recordStore
+	keptStore
 }
 
 type clientStore interface {
@@ -72,4 +73,11 @@ type limitStore interface {
 type recordStore interface {
 	Audits(ctx context.Context, query store.AuditQuery) ([]store.Audit, error)
 	Replicas(ctx context.Context) ([]store.Replica, error)
+}
+
+// keptStore is how long what is kept.
+type keptStore interface {
+	Kept(ctx context.Context) ([]store.Kept, error)
+	SetKept(ctx context.Context, actor store.Actor, kind string, change func(*store.Kept) error) error
+	Prune(ctx context.Context, kinds ...string) ([]store.Kept, error)
 }

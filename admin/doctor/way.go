@@ -1,0 +1,137 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"oauth2-server/store"
+)
+
+// stepsInOrder of every way, the first to fail first.
+var stepsInOrder = []string{
+	store.StepName, store.StepTCP, store.StepTLS, store.StepAuthentication, store.StepConnections, store.StepPrimary, store.StepSchema, store.StepQuery,
+}
+
+// WayFault is nil if one of the hosts can be reached all the way; else it is the fault of the one that came furthest.
+func WayFault(way []store.Reach) *Fault {
+	furthest := -1
+	for i, r := range way {
+		if r.Step == "" {
+			return nil
+		}
+		if furthest < 0 || slices.Index(stepsInOrder, r.Step) > slices.Index(stepsInOrder, way[furthest].Step) {
+			furthest = i
+		}
+	}
+	if furthest < 0 {
+		return nil
+	}
+	return &Fault{Step: way[furthest].Step, Text: way[furthest].Host + ": " + way[furthest].Text}
+}
+
+// FaultOf is the step at which an error of the store arose; nil for none.
+func FaultOf(err error) *Fault {
+	if err == nil {
+		return nil
+	}
+	step := store.StepQuery
+	if fault, ok := errors.AsType[*store.Fault](err); ok {
+		switch step = fault.Part; step {
+		case "dns":
+			step = store.StepName
+		case "connect":
+			step = store.StepTCP
+		}
+	}
+	return &Fault{Step: step, Text: err.Error()}
+}
+
+// A mend is why a step of a way fails, and what to do.
+type mend struct{ cause, fix string }
+
+var databaseMends = map[string]mend{
+	store.StepName: {"the host name in OAUTH2_DATABASE_URL cannot be resolved: it is misspelt, or the resolver does not answer", "kubectl -n oauth2-server get service postgres; getent hosts HOST"},
+	store.StepTCP:  {"nothing listens at the database's address, a firewall drops the way there, or the file cannot be opened", "kubectl -n oauth2-server get pod postgres-0; kubectl -n oauth2-server logs postgres-0 --tail=100"},
+	store.StepTLS:  {"the database's certificate is not trusted or not for that name, it speaks no TLS although sslmode wants it, or it hangs", "set sslmode and sslrootcert in OAUTH2_DATABASE_URL as the database has them"},
+	store.StepAuthentication: {
+		"the database refuses the user or the password of OAUTH2_DATABASE_URL, or hangs before it answers", "set the password that the database has in OAUTH2_DATABASE_URL: deploy/runbook.md#rotate-the-database-password",
+	},
+	store.StepConnections: {"all of the database's connections are taken", "kubectl -n oauth2-server exec postgres-0 -- psql -U oauth2_user oauth2 -c \"select application_name, state, count(*) from pg_stat_activity group by 1, 2 order by 3 desc\""},
+	store.StepPrimary:     {"the host is a standby: no other host of OAUTH2_DATABASE_URL is a primary", "promote the standby, or name the primary in OAUTH2_DATABASE_URL"},
+	store.StepSchema:      {"the database, or a table of ours in it, does not exist", "oauth2-server migrate"},
+	store.StepQuery:       {"the database accepts connections and does not answer as it should", "kubectl -n oauth2-server logs postgres-0 --tail=100"},
+}
+
+var redisMends = map[string]mend{
+	store.StepName:           {"the host name in OAUTH2_REDIS_URL cannot be resolved: it is misspelt, or the resolver does not answer", "kubectl -n oauth2-server get service redis; getent hosts HOST"},
+	store.StepTCP:            {"nothing listens at Redis' address, or a firewall drops the way there", "kubectl -n oauth2-server get pods -l app=redis"},
+	store.StepTLS:            {"Redis' certificate is not trusted or not for that name, or it speaks no TLS although rediss:// wants it", "use redis:// or rediss:// in OAUTH2_REDIS_URL as Redis has it"},
+	store.StepAuthentication: {"Redis refuses the user or the password of OAUTH2_REDIS_URL", "set the password that Redis has in OAUTH2_REDIS_URL, and restart the replicas"},
+	store.StepQuery:          {"Redis accepts connections and does not answer a PING as it should: it hangs, loads its data, or another program has its port", "kubectl -n oauth2-server logs -l app=redis --tail=100"},
+}
+
+func databaseUnreachable(f *Facts) []Finding {
+	if f.DatabaseFault == nil {
+		return nil
+	}
+	why, ok := databaseMends[f.DatabaseFault.Step]
+	if !ok {
+		why = databaseMends[store.StepQuery]
+	}
+	return one(Finding{
+		ID: "database.unreachable", Severity: Critical, Evidence: "the way to the database fails at the step " + f.DatabaseFault.String(),
+		Cause: why.cause, Fix: why.fix, Runbook: "#readiness-failing",
+	})
+}
+
+// databaseHosts tells of hosts that fail while another serves: the next failover has nowhere to go. A standby is as it should be.
+func databaseHosts(f *Facts) []Finding {
+	if f.DatabaseFault != nil || WayFault(f.DatabaseWay) != nil {
+		return nil
+	}
+	var found []Finding
+	for _, r := range f.DatabaseWay {
+		if r.Step == "" || r.Step == store.StepPrimary {
+			continue
+		}
+		why := databaseMends[r.Step]
+		found = append(found, Finding{
+			ID: "database.host", Severity: Warning, Evidence: fmt.Sprintf("%s fails at the step %s: %s; another host serves", r.Host, r.Step, r.Text),
+			Cause: why.cause, Fix: why.fix, Runbook: "#readiness-failing",
+		})
+	}
+	return found
+}
+
+func redisUnreachable(f *Facts) []Finding {
+	if f.RedisFault == nil {
+		return nil
+	}
+	why, ok := redisMends[f.RedisFault.Step]
+	if !ok {
+		why = redisMends[store.StepQuery]
+	}
+	return one(Finding{
+		ID: "redis.unreachable", Scenario: Health, Severity: Warning, Evidence: "the way to Redis fails at the step " + f.RedisFault.String(),
+		Cause: why.cause + "; without Redis look-ups go to the database and each replica counts limits alone", Fix: why.fix, Runbook: "#readiness-failing",
+	})
+}
+
+func redisHosts(f *Facts) []Finding {
+	if f.RedisFault != nil || WayFault(f.RedisWay) != nil {
+		return nil
+	}
+	var found []Finding
+	for _, r := range f.RedisWay {
+		if r.Step == "" {
+			continue
+		}
+		why := redisMends[r.Step]
+		found = append(found, Finding{
+			ID: "redis.host", Scenario: Health, Severity: Warning, Evidence: fmt.Sprintf("%s fails at the step %s: %s; another one answers", r.Host, r.Step, r.Text),
+			Cause: why.cause, Fix: why.fix, Runbook: "#readiness-failing",
+		})
+	}
+	return found
+}
