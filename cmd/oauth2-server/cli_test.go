@@ -234,6 +234,7 @@ func TestReplicas(t *testing.T) {
 		if len(all) != 1 || all[0].ID != replica.ID {
 			t.Errorf("got %+v, want the replica", all)
 		}
+		want(t, c.must("replicas", "--all", "--json"), replica.ID.String())
 	})
 }
 

@@ -131,8 +131,14 @@ var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 // startReplica starts a process and waits until it listens.
 func startReplica(t *testing.T, env []string) *replica {
 	t.Helper()
+	return startProgram(t, os.Args[0], env)
+}
+
+// startProgram is startReplica of another program.
+func startProgram(t *testing.T, program string, env []string) *replica {
+	t.Helper()
 	r := &replica{t: t, log: new(logBuffer)}
-	r.cmd = exec.Command(os.Args[0], "serve")
+	r.cmd = exec.Command(program, "serve")
 	r.cmd.Env = append(append(os.Environ(), env...), asServer+"=1")
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	if err := r.cmd.Start(); err != nil {

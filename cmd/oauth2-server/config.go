@@ -32,6 +32,7 @@ type Config struct {
 	PublicBaseURL string        `env:"OAUTH2_SERVER_PUBLIC_BASE_URL" doc:"URL that clients reach the server by, and its issuer; the same on every replica; unset: http://HOST:PORT"`
 	DatabaseURL   Secret        `env:"OAUTH2_DATABASE_URL" envDefault:"sqlite:./oauth2.db" doc:"sqlite:PATH, or postgres://…"`
 	ReadConns     int           `env:"OAUTH2_DATABASE_READ_CONNECTIONS" envDefault:"4" doc:"Postgres connections for look-ups; the feed has 1, revocations 2, issuing and refreshing 4 beside them"`
+	Capacity      capacity      `env:"OAUTH2_DATABASE_CAPACITY" doc:"how large the database may become, like 100GiB, for doctor to say when it is full; unset: the disk, where the database lies on this machine"`
 	MigrateOn     string        `env:"OAUTH2_MIGRATE_ON_START" doc:"true or false: bring the schema up to date at start; unset: true with SQLite, false with Postgres"`
 	RedisURL      Secret        `env:"OAUTH2_REDIS_URL" doc:"redis://…, rediss://…, redis+cluster://host:port?addr=host:port, redis+sentinel://host:port/0?master_name=NAME; unset: no Redis"`
 	JWTSecret     Secret        `env:"OAUTH2_JWT_SECRET" doc:"seals the key ring; 32 bytes or more; \"new,old\" while it is changed; unset with SQLite: made at first start and kept beside the database"`
@@ -50,7 +51,7 @@ type Config struct {
 	AdminClients  []string      `env:"OAUTH2_ADMIN_CLIENT_IDS" doc:"clients, separated by commas, whose tokens with the scope admin may use the listener for operators; unset: none"`
 	SessionKey    Secret        `env:"OAUTH2_SESSION_KEY" doc:"seals sessions; 32 bytes or more, the same on every replica; \"new,old\" while it is changed; unset with SQLite: derived from what seals the key ring"`
 	SeedUsername  string        `env:"OAUTH2_SEED_USERNAME" envDefault:"admin" doc:"user name of the first operator, who is created at start if absent"`
-	SeedPassword  Secret        `env:"OAUTH2_SEED_PASSWORD" doc:"password of the first operator, 12 characters or more; when this variable changes, it is set anew at start and the operator's sessions end; unset with SQLite: made at first start and printed once"`
+	SeedPassword  Secret        `env:"OAUTH2_SEED_PASSWORD" doc:"password of the first operator, 12 characters or more; when it changes, the operator has the new one, and its sessions end; unset with SQLite: made at first start and printed once"`
 	SeedEmail     string        `env:"OAUTH2_SEED_EMAIL" doc:"mail address of the first operator"`
 	TrustProxies  bool          `env:"OAUTH2_SERVER_TRUST_PROXY_HEADERS" envDefault:"false" doc:"true: X-Forwarded-For of the proxies in OAUTH2_TRUSTED_PROXIES tells where a request comes from"`
 	Proxies       []string      `env:"OAUTH2_TRUSTED_PROXIES" doc:"addresses or networks (10.0.0.0/8), separated by commas, of the proxies in front of the server"`
@@ -61,6 +62,7 @@ type Config struct {
 	MaxConns      int           `env:"OAUTH2_SERVER_MAX_CONNECTIONS" envDefault:"10000" doc:"connections open at once; those above are answered 503"`
 	ShutdownDelay time.Duration `env:"OAUTH2_SHUTDOWN_DELAY" envDefault:"0s" doc:"time between SIGTERM, when /ready turns 503, and the end of the listener, for balancers to notice"`
 	ShutdownMax   time.Duration `env:"OAUTH2_SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time that requests under way have to finish"`
+	EventsBackend string        `env:"OAUTH2_EVENTS_BACKEND" envDefault:"in_memory" doc:"in_memory or none; no events are published yet, and any other backend makes GET /events/health degraded"`
 	LogLevel      string        `env:"OAUTH2_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 
 	trusted  proxy.Trusted // of Proxies; empty unless TrustProxies
@@ -178,6 +180,7 @@ func (c *Config) validate(needSecret bool) (faults []*fault) {
 		{c.TLSCert != "" && c.TLSKey == "", "OAUTH2_TLS_KEY_FILE", "is not set, but OAUTH2_TLS_CERT_FILE is: they go together"},
 		{c.ShutdownDelay < 0, "OAUTH2_SHUTDOWN_DELAY", "must not be negative"},
 		{c.ShutdownMax < 0, "OAUTH2_SHUTDOWN_TIMEOUT", "must not be negative"},
+		{!backendName.MatchString(c.EventsBackend), "OAUTH2_EVENTS_BACKEND", "must be the name of a backend, like in_memory"},
 		{!slices.Contains(levels, c.LogLevel), "OAUTH2_LOG_LEVEL", "must be " + strings.Join(levels, ", ")},
 		{slices.ContainsFunc(c.Origins, func(o string) bool { return !store.IsOrigin(o) }), "OAUTH2_ALLOWED_ORIGINS", "must hold origins as browsers send them, like https://app.example.com, separated by commas"},
 	} {
@@ -212,6 +215,9 @@ func (c *Config) openSecrets() (faults []*fault) {
 	}
 	return faults
 }
+
+// backendName: GET /events/health shows the name to everybody, so it must be no more than one.
+var backendName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
 var color = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 

@@ -63,7 +63,7 @@ type unknownName struct {
 func checkConfig(environ []string, out output) error {
 	config, refused := loadConfig(environ)
 	if refused == nil {
-		_, refused = loadTLS(config)
+		_, refused = loadPair(config)
 	}
 	unknown := []unknownName{}
 	for _, name := range config.unknown {

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 	"time"
 
 	"oauth2-server/admin"
+	"oauth2-server/admin/doctor"
 	"oauth2-server/cache"
 	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath"
@@ -21,6 +25,7 @@ import (
 // database is what the commands do with a store; storetest.Store says what each method promises.
 type database interface {
 	admin.Store
+	doctor.Store
 	cache.Store
 	keys.Store
 	limits.Store
@@ -29,6 +34,9 @@ type database interface {
 	backchannel.Store
 	hotpath.FrontStore
 	ResetKeys(ctx context.Context, actor store.Actor, keys []store.Key) error
+	ReplicasSince(ctx context.Context, since time.Time) ([]store.Replica, error)
+	Census(ctx context.Context) (store.Census, error)
+	Maintain(ctx context.Context) error
 	Migrate(ctx context.Context) ([]migrations.Migration, error)
 	MigrationStatus(ctx context.Context) ([]migrations.Status, error)
 	Close()
@@ -45,6 +53,9 @@ func openDatabase(c *Config, create bool, observe func(query string, d time.Dura
 		return db, nil
 	}
 	db, err := sqlite.Open(sqlite.Options{Path: c.fileName, Create: create, Version: version(), Observe: observe})
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("%w: give a folder that can be written, in a container by a volume, or another database in OAUTH2_DATABASE_URL", err)
+	}
 	if err != nil {
 		return nil, err
 	}

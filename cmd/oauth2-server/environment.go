@@ -75,7 +75,10 @@ func parseFault(err error, given map[string]string) *fault {
 			"set enableServiceLinks: false in the pod, or give the port explicitly"}
 	}
 	kind := "a whole number"
-	if field.Type.Kind() == reflect.Int64 {
+	switch {
+	case field.Type == reflect.TypeFor[capacity]():
+		kind = "bytes with a unit, like 500MiB or 100GiB"
+	case field.Type.Kind() == reflect.Int64:
 		kind = "a time with its unit, like 30s, 5m or 1h"
 	}
 	return &fault{name, name + " must be " + kind}

@@ -68,7 +68,7 @@ func (p *person) answered(address string) url.Values {
 }
 
 func goOAuth2(t *testing.T, s *site, anna *person) {
-	as := s.register(store.Client{ID: "go-oauth2", AccessTTL: 1}) // short, so that the library refreshes
+	as := s.register(store.Client{ID: "go-oauth2", AccessTTL: 9}) // short, so that the library refreshes
 	config := &oauth2.Config{
 		ClientID: as.id, ClientSecret: as.secret, RedirectURL: callback, Scopes: []string{"openid", "offline_access"},
 		Endpoint: oauth2.Endpoint{AuthURL: s.issuer + "/oauth/authorize", TokenURL: s.issuer + "/oauth/token"},

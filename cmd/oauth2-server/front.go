@@ -4,24 +4,19 @@ import (
 	"fmt"
 	"os"
 
-	"oauth2-server/cache/limits"
 	"oauth2-server/hotpath"
 	"oauth2-server/hotpath/login"
 	"oauth2-server/hotpath/pages"
 )
 
 // newFront is what the public listener has for people.
-func newFront(c *Config, db database, limiter *limits.Limiter, hasher *login.Hasher) (*hotpath.Front, error) {
-	sessions, err := c.sessions()
-	if err != nil {
-		return nil, err
-	}
+func newFront(c *Config, db database, door *login.Door, sessions *login.Sessions) (*hotpath.Front, error) {
 	brand, err := c.brand()
 	if err != nil {
 		return nil, err
 	}
 	return &hotpath.Front{
-		Store: db, Sessions: sessions, Door: &login.Door{Users: db, Limits: limiter, Hasher: hasher}, Brand: brand,
+		Store: db, Sessions: sessions, Door: door, Brand: brand,
 		AnyHost: c.PublicBaseURL == "",
 	}, nil
 }

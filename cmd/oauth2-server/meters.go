@@ -8,6 +8,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"oauth2-server/hotpath/keys"
+	"oauth2-server/hotpath/login"
 	"oauth2-server/store"
 	"oauth2-server/store/postgres"
 )
@@ -27,7 +28,8 @@ type querySeries struct {
 }
 
 func newQueryMeters(set *metrics.Set) *queryMeters {
-	set.NewGauge(fmt.Sprintf("oauth2_server_build_info{version=%q}", version()), func() float64 { return 1 })
+	build := readBuild()
+	set.NewGauge(fmt.Sprintf("oauth2_server_build_info{version=%q,revision=%q,go=%q}", build.Version, build.Revision, build.Go), func() float64 { return 1 })
 	return &queryMeters{set: set}
 }
 
@@ -58,8 +60,21 @@ func measurePools(set *metrics.Set, db database) {
 		gauge("connections", func(s postgres.PoolStats) float64 { return float64(s.Total) })
 		gauge("idle_connections", func(s postgres.PoolStats) float64 { return float64(s.Idle) })
 		gauge("acquired_connections", func(s postgres.PoolStats) float64 { return float64(s.Acquired) })
+		gauge("limit", func(s postgres.PoolStats) float64 { return float64(s.Limit) })
 		gauge("waits_total", func(s postgres.PoolStats) float64 { return float64(s.Waits) })
 		gauge("wait_seconds_total", func(s postgres.PoolStats) float64 { return s.Waited.Seconds() })
+	}
+}
+
+// measureHasher adds how busy the hashing of passwords is, of both listeners.
+func measureHasher(set *metrics.Set, hasher *login.Hasher) {
+	for name, value := range map[string]func(login.HasherStats) int64{
+		"places":     func(s login.HasherStats) int64 { return int64(s.Places) },
+		"working":    func(s login.HasherStats) int64 { return int64(s.Working) },
+		"waiting":    func(s login.HasherStats) int64 { return int64(s.Waiting) },
+		"busy_total": func(s login.HasherStats) int64 { return s.Busy },
+	} {
+		set.NewGauge("oauth2_server_password_hasher_"+name, func() float64 { return float64(value(hasher.Stats())) })
 	}
 }
 

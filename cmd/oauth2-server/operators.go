@@ -1,43 +1,48 @@
 package main
 
 import (
-	"crypto/tls"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 
 	"oauth2-server/admin"
+	"oauth2-server/admin/doctor"
 	"oauth2-server/hotpath/login"
 	"oauth2-server/store"
 )
 
 // newAdmin builds the listener for operators of the parts that they look at and work with.
-func newAdmin(r *running, hasher *login.Hasher, secure *tls.Config, log *slog.Logger) (*admin.Server, error) {
+func newAdmin(r *running, hasher *login.Hasher, log *slog.Logger) (*admin.Server, error) {
 	c := r.config
-	sessions, err := c.sessions()
-	if err != nil {
-		return nil, err
-	}
 	return admin.New(admin.Options{
-		DB: r.db, Tier: r.tier, Ring: r.ring, Rules: r.rules, Sessions: sessions,
+		DB: r.db, Tier: r.tier, Ring: r.ring, Rules: r.rules, Sessions: r.sessions,
 		Door:    &login.Door{Users: r.db, Limits: r.limiter, Hasher: hasher, Role: store.RoleAdmin, Space: admin.NameSpace},
-		Clients: c.AdminClients, Trusted: c.trusted, TLS: secure, Metrics: r.metrics, Log: log,
+		Clients: c.AdminClients, Trusted: c.trusted, TLS: r.certificate.config(), Metrics: r.metrics, Log: log,
 		Secrets: c.secrets, Alg: r.alg, PublishAhead: c.PublishAhead,
-		Version: version(), Settings: c.adminSettings,
+		Version: version(), Settings: func() []admin.Setting { return r.reload.config().adminSettings() },
+		Gather: func(ctx context.Context) *doctor.Facts {
+			return doctor.Gather(ctx, r.reload.config().doctorSources(r.db, r.redis))
+		},
 	})
 }
 
 // sessions seals those of people. The embedded default derives its key from what seals the key ring.
 func (c *Config) sessions() (*login.Sessions, error) {
-	text, name := c.SessionKey, "OAUTH2_SESSION_KEY"
-	if text == "" {
-		text, name = c.JWTSecret, "OAUTH2_JWT_SECRET"
-	}
+	name, text := c.sessionKey()
 	sessions, err := login.ParseKeys(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return sessions, nil
+}
+
+// sessionKey is the variable that seals sessions, and what it holds.
+func (c *Config) sessionKey() (name string, text Secret) {
+	if c.SessionKey == "" {
+		return "OAUTH2_JWT_SECRET", c.JWTSecret
+	}
+	return "OAUTH2_SESSION_KEY", c.SessionKey
 }
 
 // adminInClear reports whether passwords of operators may cross a network in clear: from elsewhere, without TLS here and

@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,30 +15,35 @@ import (
 	"oauth2-server/store"
 )
 
+const provenIssuer = "https://auth.example.com"
+
+// prove asks for a token as a client that proves itself by client_secret_jwt, and returns the status.
+func (r *replica) prove(id, secret string) int {
+	r.t.Helper()
+	assertion, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"iss": id, "sub": id, "aud": provenIssuer, "exp": time.Now().Unix() + 60, "jti": store.NewID(time.Now()).String(),
+	}).SignedString([]byte(secret))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {oauth.AssertionType}, "client_assertion": {assertion}}
+	request, err := http.NewRequest(http.MethodPost, r.url+"/oauth/token", strings.NewReader(form.Encode()))
+	if err == nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return send(request, err).status
+}
+
 // A round trip of OAUTH2_JWT_SECRET: "old", "new,old", "new". The secrets of clients that sign with them are sealed anew at start, like the
 // keys; one that was not, because a shell still had the old secret alone, is told of by name and shuts out nobody else.
 func TestSecretsOfClientsOutliveTheServers(t *testing.T) {
-	const old, young, issuer = "OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_JWT_SECRET=" + testSecret + "-anew", "https://auth.example.com"
-	c := newConsole(t, "OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL="+issuer)
+	const old, young = "OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_JWT_SECRET=" + testSecret + "-anew"
+	c := newConsole(t, "OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL="+provenIssuer)
 	secrets := map[string]string{}
 	create := func(id string) {
 		secrets[id] = c.create("--id", id, "--auth-method", "client_secret_jwt", "--grant", "client_credentials", "--scope", "read").Secret
 	}
-	prove := func(r *replica, id string) int {
-		t.Helper()
-		assertion, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-			"iss": id, "sub": id, "aud": issuer, "exp": time.Now().Unix() + 60, "jti": store.NewID(time.Now()).String(),
-		}).SignedString([]byte(secrets[id]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		form := url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {oauth.AssertionType}, "client_assertion": {assertion}}
-		request, err := http.NewRequest(http.MethodPost, r.url+"/oauth/token", strings.NewReader(form.Encode()))
-		if err == nil {
-			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		}
-		return send(request, err).status
-	}
+	prove := func(r *replica, id string) int { t.Helper(); return r.prove(id, secrets[id]) }
 	serve := func(secret string) *replica {
 		t.Helper()
 		r := startReplica(t, append(c.env[:len(c.env):len(c.env)], secret))
@@ -74,5 +81,24 @@ func TestSecretsOfClientsOutliveTheServers(t *testing.T) {
 	c.must("client", "rotate-secret", "late")
 	if _, _, errOut := c.run("", "keys", "list"); errOut != "" {
 		t.Errorf("after a new secret: got %s", errOut)
+	}
+}
+
+// The same round trip by the file of a running server, which seals them anew at each step.
+func TestSecretsOfClientsOutliveTheServersByTheFile(t *testing.T) {
+	c := newConsole(t, "OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL="+provenIssuer, "OAUTH2_JWT_SECRET="+testSecret)
+	secret := c.create("--id", "app", "--auth-method", "client_secret_jwt", "--grant", "client_credentials", "--scope", "read").Secret
+	dir := t.TempDir()
+	r := startReplica(t, byFile(t, dir, c.env, "OAUTH2_JWT_SECRET"))
+	r.awaitReady()
+	for times, text := range []string{testSecret, newTestSecret + "," + testSecret, newTestSecret} {
+		if times > 0 {
+			rewrite(t, filepath.Join(dir, "OAUTH2_JWT_SECRET"), text)
+			r.awaitMetric(reloaded + strconv.Itoa(times))
+			r.awaitMetric(reloadOK)
+		}
+		if status := r.prove("app", secret); status != http.StatusOK {
+			t.Errorf("step %d: got %d, want the client to prove itself:\n%s", times, status, r.log)
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // execute runs the command line and returns its exit status.
 func execute(ctx context.Context, root *cobra.Command) int {
 	err := root.ExecuteContext(ctx)
-	if err != nil && !errors.Is(err, errInactive) { // which the command has told
+	if err != nil && !errors.Is(err, errInactive) && !errors.Is(err, errFindings) { // which the command has told
 		fmt.Fprintln(root.ErrOrStderr(), "oauth2-server:", err)
 	}
 	return exitStatus(err)
@@ -25,7 +25,7 @@ func execute(ctx context.Context, root *cobra.Command) int {
 func newRootCommand(environ []string) *cobra.Command {
 	root := newGroup("oauth2-server", "A high-throughput OAuth 2 token server",
 		newServeCommand(environ), newMigrateCommand(environ), newClientCommand(environ), newUserCommand(environ), newGrantsCommand(environ), newTokenCommand(environ),
-		newRevokeCommand(environ), newLimitsCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newConfigCommand(environ),
+		newRevokeCommand(environ), newLimitsCommand(environ), newRetentionCommand(environ), newDatabaseCommand(environ), newKeysCommand(environ), newReplicasCommand(environ), newDoctorCommand(environ), newConfigCommand(environ), newProbeCommand(environ),
 		newVersionCommand(), newBenchCommand(), newBenchFloorCommand(), newSeedTokensCommand(environ))
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version()
@@ -58,11 +58,13 @@ func newServeCommand(environ []string) *cobra.Command {
 		Long:  "Run the server. Without any variable it keeps its data in ./oauth2.db and listens on 127.0.0.1:8080.",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			config, err := loadConfig(environ)
+			from := newSource(environ)
+			config, err := loadConfig(from.files.environ)
 			if err != nil {
 				return configError(err)
 			}
-			h := hooks{log: newLog(config, command.ErrOrStderr()), out: command.OutOrStdout()}
+			from.level.Set(config.logLevel())
+			h := hooks{log: newLog(from.level, command.ErrOrStderr()), out: command.OutOrStdout(), reload: from}
 			if demo {
 				h.started = func(r *running) error { return startDemo(command.Context(), r, command.OutOrStdout()) }
 			}
@@ -74,12 +76,16 @@ func newServeCommand(environ []string) *cobra.Command {
 }
 
 // newLog writes JSON lines.
-func newLog(c *Config, w io.Writer) *slog.Logger {
+func newLog(level slog.Leveler, w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func (c *Config) logLevel() slog.Level {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level = slog.LevelInfo // loadConfig has refused it
+		return slog.LevelInfo // loadConfig has refused it
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	return level
 }
 
 func newVersionCommand() *cobra.Command {
@@ -130,12 +136,12 @@ var (
 
 func configError(err error) error { return fmt.Errorf("%w:\n%w", errConfig, err) }
 
-// exitStatus: 0 done, 1 failed, 2 the configuration is refused, or a benchmark has no verdict, 3 the explained token is not active.
+// exitStatus: 0 done, 1 failed, or the doctor found something, 2 the configuration is refused, a benchmark has no verdict, or the doctor could not look, 3 the explained token is not active.
 func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errConfig), errors.Is(err, errNoVerdict):
+	case errors.Is(err, errConfig), errors.Is(err, errNoVerdict), errors.Is(err, errUnseen):
 		return 2
 	case errors.Is(err, errInactive):
 		return 3

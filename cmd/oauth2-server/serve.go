@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +29,7 @@ type hooks struct {
 	log     *slog.Logger
 	out     io.Writer              // for what is shown once and logged never
 	started func(s *running) error // the store is prepared and the listeners answer; may be nil
+	reload  source
 }
 
 // running is a started server, as its hooks see it.
@@ -37,6 +37,7 @@ type running struct {
 	config  *Config
 	issuer  string
 	db      database
+	redis   redis.UniversalClient // nil: none
 	tier    *cache.Cache
 	limiter *limits.Limiter
 	ring    *keys.Ring
@@ -46,6 +47,11 @@ type running struct {
 	replica store.Replica
 	public  *hotpath.Server
 	admin   *admin.Server
+	reload  *reload
+	vitals  *vitals
+
+	sessions    *login.Sessions
+	certificate *keyPair // nil: plain HTTP
 
 	prepared chan struct{} // closed when the store is
 }
@@ -61,12 +67,12 @@ func run(ctx context.Context, c *Config, h hooks) error {
 		return err
 	}
 	defer at.close()
-	tlsConfig, err := loadTLS(c)
+	metrics.ExposeMetadata(true) // # TYPE lines
+	set := metrics.NewSet()
+	secure, err := openKeyPair(c, set, h.log)
 	if err != nil {
 		return err
 	}
-	metrics.ExposeMetadata(true) // # TYPE lines
-	set := metrics.NewSet()
 	queries := newQueryMeters(set)
 
 	db, err := openDatabase(c, true, queries.observe)
@@ -75,13 +81,7 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	}
 	defer db.Close()
 	measurePools(set, db)
-	if !c.postgres() && c.migrateOnStart() { // a file can be made ready at once; Postgres may be down: see prepare
-		if _, err := db.Migrate(ctx); err != nil {
-			return fmt.Errorf("migrate: %w", err)
-		}
-	}
-
-	if err := c.embeddedSecret(ctx, db, h.log); err != nil {
+	if err := prepareFile(ctx, c, db, h.log); err != nil {
 		return err
 	}
 	alg, err := keys.ParseAlg(c.JWTAlg)
@@ -91,7 +91,8 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	ring := keys.NewRing(c.secrets, alg)
 	measureRing(set, ring)
 
-	client, err := openRedis(c)
+	reload := newReload(c, h.reload, set, h.log)
+	client, err := openRedis(c, func() string { return string(reload.config().RedisURL) })
 	if err != nil {
 		return err
 	}
@@ -100,8 +101,9 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	}
 	replica := store.Replica{ID: store.NewID(time.Now()), Version: version(), Started: time.Now(), Public: at.public.Addr().String(), Admin: at.admin.Addr().String()}
 	limiter := limits.New(limits.Options{Redis: client, Store: db, Replica: replica.ID, Metrics: set, Log: h.log})
+	signs := new(vitals)
 	tier := cache.New(cache.Options{
-		Store: db, Redis: client, Sealer: ring, Replica: replica, Keys: followKeys(ring, h.log), Limits: limiter.Apply,
+		Store: db, Redis: client, Sealer: ring, Replica: replica, Keys: followKeys(ring, h.log), Limits: limiter.Apply, Vitals: signs.read,
 		L1Bytes: int64(c.CacheMiB) << 20, StalenessMax: c.StalenessMax, Metrics: set, Log: h.log,
 	})
 
@@ -112,25 +114,42 @@ func run(ctx context.Context, c *Config, h hooks) error {
 		RefreshTTL: c.RefreshTTL, RefreshGrace: c.RefreshGrace, SessionLife: login.SessionLife, AccessTTL: c.AccessTTL, Format: c.Format,
 	})
 	hasher := login.NewHasher() // one for both listeners: together they have half of the cores
-	front, err := newFront(c, db, limiter, hasher)
+	measureHasher(set, hasher)
+	sessions, err := c.sessions()
+	if err != nil {
+		return err
+	}
+	front, err := newFront(c, db, &login.Door{Users: db, Limits: limiter, Hasher: hasher}, sessions)
 	if err != nil {
 		return err
 	}
 	server, err := hotpath.New(hotpath.Options{
-		Rules: rules, Tier: tier, Ring: ring, Metrics: set, Log: h.log, Origins: c.Origins, TLS: tlsConfig,
-		Limits: hotpath.Limits{Connections: c.MaxConns}, Limiter: limiter, Trusted: c.trusted, Front: front,
+		Rules: rules, Tier: tier, Ring: ring, Metrics: set, Log: h.log, Origins: c.Origins, TLS: secure.config(),
+		Limits: hotpath.Limits{Connections: c.MaxConns}, Limiter: limiter, Trusted: c.trusted, Front: front, Events: c.EventsBackend,
 	})
 	if err != nil {
 		return err
 	}
 	r := &running{
-		config: c, issuer: issuer, db: db, tier: tier, limiter: limiter, ring: ring, rules: rules, metrics: set, alg: alg,
-		replica: replica, public: server, prepared: make(chan struct{}),
+		config: c, issuer: issuer, db: db, redis: client, tier: tier, limiter: limiter, ring: ring, rules: rules, metrics: set, alg: alg,
+		replica: replica, public: server, prepared: make(chan struct{}), reload: reload, sessions: sessions, certificate: secure, vitals: signs,
 	}
-	if r.admin, err = newAdmin(r, hasher, tlsConfig, h.log); err != nil {
+	reload.parts = r.reloadable(h)
+	r.vitals.of(r, hasher)
+	if r.admin, err = newAdmin(r, hasher, h.log); err != nil {
 		return err
 	}
 	return operate(ctx, h, r, at)
+}
+
+// prepareFile makes the file of the embedded default ready at once. Postgres may be down: see prepare.
+func prepareFile(ctx context.Context, c *Config, db database, log *slog.Logger) error {
+	if !c.postgres() && c.migrateOnStart() {
+		if _, err := db.Migrate(ctx); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
+	return c.embeddedSecret(ctx, db, log)
 }
 
 // operate runs what run has built until ctx is done or a part fails for good.
@@ -143,6 +162,7 @@ func operate(ctx context.Context, h hooks, r *running, at *listeners) error {
 	group.Go(func() error { return r.limiter.Run(background) })
 	group.Go(func() error { return keepKeys(background, r, h.log) })
 	group.Go(func() error { return runCourier(background, r, h.log) })
+	group.Go(func() error { return r.reload.run(background) })
 	group.Go(func() error { return r.public.Serve(at.public) })
 	group.Go(func() error { return r.admin.Serve(at.admin) })
 	group.Go(func() error {
@@ -150,6 +170,7 @@ func operate(ctx context.Context, h hooks, r *running, at *listeners) error {
 			return err
 		}
 		r.public.Prepared()
+		r.tier.Announce()
 		close(r.prepared)
 		if h.started != nil && ctx.Err() == nil {
 			return h.started(r)
@@ -183,6 +204,7 @@ func shutdown(ctx context.Context, log *slog.Logger, r *running) {
 		}
 	}
 	r.tier.Close()
+	r.vitals.ended.Store(ctx.Err() != nil) // not when a part has failed: the last registration says so
 }
 
 // keysEvery is how often keys are looked at that may be due to retire.
@@ -219,8 +241,9 @@ func upkeepKeys(ctx context.Context, r *running, log *slog.Logger) {
 }
 
 const (
-	prepareEvery    = 250 * time.Millisecond
-	preparePatience = 30 * time.Second
+	prepareEvery     = 250 * time.Millisecond
+	preparePatience  = 30 * time.Second
+	maintainPatience = 5 * time.Second
 )
 
 // prepare brings the store to where this server can issue: schema, partitions, keys, the first operator. While the store cannot be reached
@@ -258,9 +281,6 @@ func prepareOnce(ctx context.Context, r *running, tell herald) error {
 			return fmt.Errorf("migrate: %w", err)
 		}
 	}
-	if err := r.db.Maintain(ctx); err != nil {
-		return fmt.Errorf("prepare partitions: %w", err)
-	}
 	all, err := keys.Ensure(ctx, r.db, actor, c.secrets, r.alg, time.Now())
 	if err != nil {
 		return fmt.Errorf("prepare keys: %w", err)
@@ -271,7 +291,18 @@ func prepareOnce(ctx context.Context, r *running, tell herald) error {
 	if err := resealSecrets(ctx, r, tell.log); err != nil {
 		return err
 	}
+	maintainOnce(ctx, r.db, tell.log)
 	return seedOperator(ctx, c, r.db, actor, tell)
+}
+
+// maintainOnce does what is due before the server is ready: above all, partitions for the days to come. What fails, on a full disk
+// say, does not keep the server from starting: it is tried again every minute.
+func maintainOnce(ctx context.Context, db database, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, maintainPatience)
+	defer cancel()
+	if err := db.Maintain(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		log.Warn("upkeep of the store", "err", err)
+	}
 }
 
 // opens says why a ring is of no use with these secrets, once for all of its keys.
@@ -301,26 +332,15 @@ func followKeys(ring *keys.Ring, log *slog.Logger) func([]store.Key, bool) {
 	}
 }
 
-func openRedis(c *Config) (redis.UniversalClient, error) {
+func openRedis(c *Config, login func() (url string)) (redis.UniversalClient, error) {
 	if c.RedisURL == "" {
 		return nil, nil
 	}
-	client, err := cache.OpenRedis(string(c.RedisURL))
+	client, err := cache.OpenRedis(string(c.RedisURL), login)
 	if err != nil {
 		return nil, fmt.Errorf("OAUTH2_REDIS_URL: %w", err)
 	}
 	return client, nil
-}
-
-func loadTLS(c *Config) (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("OAUTH2_TLS_CERT_FILE and OAUTH2_TLS_KEY_FILE: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // announce logs what was started with, secrets left out, and what looks like a mistake.
@@ -333,6 +353,9 @@ func announce(r *running, log *slog.Logger, at *listeners) {
 		"version", version(), "database", kind, "redis", c.RedisURL != "")
 	for _, name := range c.unknown {
 		log.Warn("variable is not known and has no effect", "name", name)
+	}
+	if !hotpath.HasEventBackend(c.EventsBackend) {
+		log.Warn("OAUTH2_EVENTS_BACKEND names a backend that this build has not; GET /events/health says so, and no events are published", "backend", c.EventsBackend)
 	}
 	if c.adminInClear() {
 		log.Warn("OAUTH2_ADMIN_HOST lets operators in from other machines in clear: set OAUTH2_TLS_CERT_FILE, or name the proxy in OAUTH2_TRUSTED_PROXIES", "address", at.admin.Addr().String())

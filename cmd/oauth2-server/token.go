@@ -73,7 +73,7 @@ func (j *job) explain(ctx context.Context, text string) (*explain.Explanation, e
 	if address, err := net.ResolveTCPAddr("tcp", j.config.address()); err == nil {
 		options.Issuer = j.config.issuer(address)
 	}
-	client, err := openRedis(j.config)
+	client, err := openRedis(j.config, nil)
 	if err != nil {
 		return nil, err
 	}

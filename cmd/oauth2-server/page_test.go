@@ -1,0 +1,255 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// A guidebook is a page of deploy.
+type guidebook struct {
+	t      *testing.T
+	name   string
+	text   string
+	blocks []block
+	prose  string // all but the blocks
+}
+
+// A block is what stands between fences.
+type block struct {
+	section  string // anchor of the heading above it
+	language string
+	line     int // number of the first line
+	lines    []string
+}
+
+func openGuidebook(t *testing.T, name string) *guidebook {
+	t.Helper()
+	raw, err := os.ReadFile("../../deploy/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &guidebook{t: t, name: name, text: string(raw)}
+	var prose strings.Builder
+	var open *block
+	section := ""
+	for i, line := range strings.Split(g.text, "\n") {
+		language, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && open == nil:
+			open = &block{section: section, language: language, line: i + 2}
+		case fence:
+			g.blocks, open = append(g.blocks, *open), nil
+		case open != nil:
+			open.lines = append(open.lines, line)
+		default:
+			if heading := strings.TrimLeft(line, "#"); heading != line {
+				section = anchor(heading)
+			}
+			prose.WriteString(line + "\n")
+		}
+	}
+	g.prose = prose.String()
+	return g
+}
+
+// lines are those of the blocks in a language, with where they stand.
+func (g *guidebook) lines(language string) (all []block) {
+	for _, b := range g.blocks {
+		if b.language != language {
+			continue
+		}
+		for i, line := range b.lines {
+			if line != "" {
+				all = append(all, block{b.section, language, b.line + i, []string{line}})
+			}
+		}
+	}
+	return all
+}
+
+// spans are the pieces of code in the prose.
+func (g *guidebook) spans() (all []string) {
+	for _, found := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(g.prose, -1) {
+		all = append(all, found[1])
+	}
+	return all
+}
+
+// commands are all that the page tells to type: lines of blocks, and pieces of code in the prose.
+func (g *guidebook) commands() []string {
+	all := g.spans()
+	for _, line := range g.lines("sh") {
+		all = append(all, line.lines[0])
+	}
+	return all
+}
+
+var (
+	notInAnchors = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	headingLine  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+)
+
+// anchor is what GitHub makes of a heading.
+func anchor(heading string) string {
+	return strings.ReplaceAll(notInAnchors.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), ""), " ", "-")
+}
+
+// anchors are those of a text in Markdown, without its blocks.
+func anchors(text string) (all []string) {
+	for _, found := range headingLine.FindAllStringSubmatch(text, -1) {
+		all = append(all, anchor(found[1]))
+	}
+	return all
+}
+
+// onPages runs a check for both pages.
+func onPages(t *testing.T, check func(t *testing.T, g *guidebook)) {
+	for _, name := range []string{"runbook.md", "production.md"} {
+		t.Run(name, func(t *testing.T) { check(t, openGuidebook(t, name)) })
+	}
+}
+
+func TestLinksOfThePagesLeadSomewhere(t *testing.T) {
+	links := regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]*))?\)`)
+	onPages(t, func(t *testing.T, g *guidebook) {
+		for _, link := range links.FindAllStringSubmatch(g.prose, -1) {
+			file, at := link[1], link[2]
+			if strings.Contains(file, "://") {
+				continue
+			}
+			other := g
+			if file != "" {
+				other = openGuidebook(t, file)
+			}
+			if at != "" && !slices.Contains(anchors(other.prose), at) {
+				t.Errorf("%s has no heading for #%s", other.name, at)
+			}
+		}
+		readme, err := os.ReadFile("../../README.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if link := "](deploy/" + g.name + ")"; !strings.Contains(string(readme), link) {
+			t.Errorf("README.md has no %s", link)
+		}
+	})
+}
+
+// What the alerts and the findings lead to is there.
+func TestTheRunbookHasWhatAlertsAndFindingsNeed(t *testing.T) {
+	have := anchors(openGuidebook(t, "runbook.md").prose)
+	named := map[string]string{}
+	collect := func(pattern, files string) {
+		paths, _ := filepath.Glob(files) // the pattern is well-formed
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+				named[found[1]] = path
+			}
+		}
+	}
+	collect(`runbook_url: "?deploy/runbook\.md#([^"\s]+)`, "../../deploy/prometheus/*.yml")
+	alerts := len(named)
+	collect(`"#([a-z_-]+)"`, "../../admin/doctor/*.go")
+	collect(`runbook\.md#([a-z_-]+)`, "../../admin/doctor/*.go")
+	if alerts < 5 || len(named) <= alerts {
+		t.Errorf("alerts name %d headings, with findings they are %d: the test looks at nothing", alerts, len(named))
+	}
+	for name, path := range named {
+		if !slices.Contains(have, name) {
+			t.Errorf("%s leads to #%s, which the runbook does not have", path, name)
+		}
+	}
+}
+
+func TestAlertsOnThePagesAreThere(t *testing.T) {
+	rules, err := os.ReadFile("../../deploy/prometheus/rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	onPages(t, func(t *testing.T, g *guidebook) {
+		for _, span := range g.spans() {
+			if strings.HasPrefix(span, "OAuth2Server") && !strings.Contains(string(rules), "- alert: "+span+"\n") {
+				t.Errorf("there is no alert %s", span)
+			}
+		}
+	})
+}
+
+// The sizes are figures that were measured, and can be again.
+func TestSizesAreThoseOfTheBench(t *testing.T) {
+	results, err := os.ReadFile("../../bench/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sizes, _ := strings.Cut(openGuidebook(t, "production.md").text, "\n## Sizes\n")
+	figures := regexp.MustCompile(`\| (\d+),(\d)00 \|`).FindAllStringSubmatch(sizes, -1)
+	if len(figures) < 5 {
+		t.Errorf("got %v: the test looks at nothing", figures)
+	}
+	for _, figure := range figures {
+		if want := "| " + figure[1] + "." + figure[2] + " k/s |"; !strings.Contains(string(results), want) {
+			t.Errorf("bench/README.md has no %q", want)
+		}
+	}
+}
+
+// Every scenario is headed by a sentence for an agent, has commands, and ends with how to know.
+func TestEveryScenarioOfTheRunbookIsWhole(t *testing.T) {
+	g := openGuidebook(t, "runbook.md")
+	sections := strings.Split(g.text, "\n## ")[1:]
+	if len(sections) < 17 {
+		t.Errorf("got %d scenarios, want 17 at least", len(sections))
+	}
+	for _, section := range sections {
+		title, text, _ := strings.Cut(section, "\n")
+		for what, part := range map[string]string{
+			"prompt": "\n> \"", "symptom": "\n**Symptom.**", "commands": "\n```sh\n", "query": "\n```promql\n", "causes": "**Likely causes, in order",
+			"fix": "**The fix", "proof": " when** ",
+		} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s has no %s", title, what)
+			}
+		}
+	}
+}
+
+// The commands that the pages name are those that there are, with their flags.
+func TestCommandsOnThePagesAreThere(t *testing.T) {
+	onPages(t, func(t *testing.T, g *guidebook) {
+		for _, line := range g.commands() {
+			line, _, _ = strings.Cut(line, " #")
+			line, _, _ = strings.Cut(line, " <")
+			line, _, _ = strings.Cut(line, " >")
+			line = strings.TrimPrefix(line, "docker compose exec oauth2-server /")
+			line = strings.TrimPrefix(line, "kubectl exec -n oauth2-server deployment/oauth2-server -- /")
+			words, isOurs := strings.CutPrefix(line, "oauth2-server ")
+			if !isOurs || strings.HasPrefix(words, "…") {
+				continue
+			}
+			command, rest, err := newRootCommand(nil).Find(strings.Fields(words))
+			if err == nil {
+				err = accepts(command, rest)
+			}
+			if err != nil {
+				t.Errorf("%q: %v", line, err)
+			}
+		}
+	})
+}
+
+func accepts(command *cobra.Command, words []string) error {
+	if err := command.ParseFlags(words); err != nil {
+		return err
+	}
+	return command.ValidateArgs(command.Flags().Args())
+}
