@@ -10,6 +10,7 @@
 //	proxy.go      Proxy: a network in between that delays, blocks and cuts
 //	link.go       one connection through it
 //	testing.go    for tests: Main, TestPostgres, TestDatabase, TestRedis
+//	limit.go      FillDisk, FreeDisk: Postgres on a disk that is full
 //	tree.go       a process and all that descend from it, read from /proc
 //	port.go       free ports that nobody else is handed
 package private

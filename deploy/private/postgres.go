@@ -25,6 +25,7 @@ type Postgres struct {
 	port      int
 	data      string
 	databases atomic.Int64 // made by NewDatabase
+	limited   []string     // what FillDisk put before the command
 }
 
 // StartPostgres makes a new cluster and starts it, within a second or two. It

@@ -1,0 +1,3 @@
+{{- define "oauth2-server.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
