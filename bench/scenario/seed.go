@@ -23,13 +23,11 @@ func (s *stage) seed(ctx context.Context, n int, expires time.Duration) ([]strin
 	return texts, nil
 }
 
-// past is how long ago tokens expired whose partition is to be dropped at the next opportunity.
-const past = 72 * time.Hour
-
-// seedPast writes n tokens that expired days ago, in the partition of that day.
-func (s *stage) seedPast(ctx context.Context, n int) error {
+// seedPast writes n tokens of which the first expired so long ago, and the last that much later, in the partitions of those days.
+func (s *stage) seedPast(ctx context.Context, n int, ago, spread time.Duration) error {
 	s.Log("writing %d expired tokens into the database", n)
-	_, err := s.Stack.Command(ctx, "seed-tokens", "--client", s.Opaque.ID, "--count", strconv.Itoa(n), "--expires-in", (-past).String(), "--silent")
+	_, err := s.Stack.Command(ctx, "seed-tokens", "--client", s.Opaque.ID, "--count", strconv.Itoa(n),
+		"--expires-in", (-ago).String(), "--spread", spread.String(), "--silent")
 	return err
 }
 
