@@ -5,6 +5,7 @@
 //	           delays, blocks and cuts, for tests and benchmarks
 //	Dockerfile, compose.yaml, kustomize/, helm/, systemd/
 //	           the server in a container, on one machine, in a cluster
+//	backup/    dump, restore and check
 //	prometheus/, grafana/
 //	           rules with their tests, dashboards
 //	runbook.md what to do when something is wrong, by symptom

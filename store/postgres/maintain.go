@@ -47,7 +47,7 @@ func (db *DB) Prune(ctx context.Context, kinds ...string) (done []store.Kept, er
 			return err
 		}
 		done, err = r.all(kinds)
-		return err
+		return errors.Join(err, r.release())
 	})
 	return done, err
 }
@@ -60,7 +60,17 @@ type pruner struct {
 	ahead error     // why not all partitions of the days ahead are there
 }
 
-// pruner takes the lock, which the end of the connection gives back.
+// release gives the lock back at once: the end of the connection does it only when the server has noticed that, and who runs right
+// after would be told that another is at it.
+func (r *pruner) release() error {
+	if r.conn.IsClosed() {
+		return nil
+	}
+	_, err := r.conn.Exec(r.ctx, "select pg_advisory_unlock($1)", int64(maintainLock))
+	return err
+}
+
+// pruner takes the lock, which the end of the connection gives back at the latest.
 func (db *DB) pruner(ctx context.Context, conn *pgx.Conn) (*pruner, error) {
 	if err := takeMaintenance(ctx, conn, cmp.Or(db.hungAfter, hungAfter)); err != nil {
 		return nil, err
