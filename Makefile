@@ -18,7 +18,7 @@ test: ## every test, on private Postgres and Redis servers
 
 scenarios: build ## every latency scenario in its quick form, about four minutes; needs a machine that does nothing else
 	scripts/deps
-	bin/oauth2-server bench run all --quick --retries 3 --out bin/scenarios.json
+	bin/oauth2-server bench run all --quick --retries 6 --out bin/scenarios.json
 
 bench: ## micro-benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
