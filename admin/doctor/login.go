@@ -37,17 +37,20 @@ func secretsOf(f *Facts, of func(v *store.Vitals) []string) (unreadable, differi
 }
 
 func sessionKeysDiffer(f *Facts) []Finding {
-	unreadable, differing := secretsOf(f, func(v *store.Vitals) []string { return v.SessionKeys })
-	found := Finding{
-		ID: "login.session_keys", Runbook: "#admin-or-login-failures",
-		Fix: "give every replica the same OAUTH2_SESSION_KEY: kubectl -n oauth2-server rollout restart deploy/oauth2-server",
-	}
+	return secretDiffers(f, func(v *store.Vitals) []string { return v.SessionKeys }, "OAUTH2_SESSION_KEY",
+		Finding{ID: "login.session_keys", Cause: "who signs in on one is a stranger to the other", Runbook: "#admin-or-login-failures"})
+}
+
+// secretDiffers is the finding that a secret is not the same on every replica, with what comes of it as its cause; that it is being changed is no fault.
+func secretDiffers(f *Facts, of func(*store.Vitals) []string, variable string, found Finding) []Finding {
+	unreadable, differing := secretsOf(f, of)
+	found.Fix = "give every replica the same " + variable + ": kubectl -n oauth2-server rollout restart deploy/oauth2-server"
 	switch {
 	case unreadable != "":
 		found.Severity, found.Evidence = Critical, unreadable+" (fingerprints)"
-		found.Cause = "OAUTH2_SESSION_KEY is not the same on every replica: who signs in on one is a stranger to the other"
+		found.Cause = variable + " is not the same on every replica: " + found.Cause
 	case differing != "":
-		found.Severity, found.Evidence, found.Cause = Info, differing+" (fingerprints)", "OAUTH2_SESSION_KEY is being changed"
+		found.Severity, found.Evidence, found.Cause = Info, differing+" (fingerprints)", variable+" is being changed"
 	default:
 		return nil
 	}
