@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"oauth2-server/deploy/private"
 	"oauth2-server/store/storetest"
 )
@@ -54,3 +56,17 @@ func within(t testing.TB, d time.Duration) context.Context {
 }
 
 func TestStore(t *testing.T) { storetest.Run(t, open) }
+
+// A plan without an index is dear by enable_seqscan, and would be compiled for longer than it runs.
+func TestNoPlanIsCompiled(t *testing.T) {
+	db := openDB(t)
+	for _, p := range db.pools() {
+		var jit string
+		err := db.use(t.Context(), p, queryExplain, func(ctx context.Context, conn *pgx.Conn) error {
+			return conn.QueryRow(ctx, "show jit").Scan(&jit)
+		})
+		if err != nil || jit != "off" {
+			t.Errorf("pool %s: got jit %q, %v, want off", p.name, jit, err)
+		}
+	}
+}
