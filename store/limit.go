@@ -240,7 +240,7 @@ func LastVersion(before, after []byte) (int64, error) {
 }
 
 // MaxRefusedKeys is about how many keys of a limit are remembered as refused; those beyond it are not counted as newly refused.
-const MaxRefusedKeys = 100_000
+const MaxRefusedKeys = 20_000
 
 // A LimitMinute is what one replica counted in one minute.
 type LimitMinute struct {
