@@ -53,7 +53,8 @@ type running struct {
 	sessions    *login.Sessions
 	certificate *keyPair // nil: plain HTTP
 
-	prepared chan struct{} // closed when the store is
+	prepared    chan struct{}   // closed when the store is
+	keysChanged <-chan struct{} // one for each change of the ring, or for several
 }
 
 // actor is this replica, for what it does by itself.
@@ -101,9 +102,9 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	}
 	replica := store.Replica{ID: store.NewID(time.Now()), Version: version(), Started: time.Now(), Public: at.public.Addr().String(), Admin: at.admin.Addr().String()}
 	limiter := limits.New(limits.Options{Redis: client, Store: db, Replica: replica.ID, Metrics: set, Log: h.log})
-	signs := new(vitals)
+	signs, changed := new(vitals), make(chan struct{}, 1)
 	tier := cache.New(cache.Options{
-		Store: db, Redis: client, Sealer: ring, Replica: replica, Keys: followKeys(ring, h.log), Limits: limiter.Apply, Vitals: signs.read,
+		Store: db, Redis: client, Sealer: ring, Replica: replica, Keys: followKeys(ring, changed, h.log), Limits: limiter.Apply, Vitals: signs.read,
 		L1Bytes: int64(c.CacheMiB) << 20, StalenessMax: c.StalenessMax, Metrics: set, Log: h.log,
 	})
 
@@ -132,7 +133,7 @@ func run(ctx context.Context, c *Config, h hooks) error {
 	}
 	r := &running{
 		config: c, issuer: issuer, db: db, redis: client, tier: tier, limiter: limiter, ring: ring, rules: rules, metrics: set, alg: alg,
-		replica: replica, public: server, prepared: make(chan struct{}), reload: reload, sessions: sessions, certificate: secure, vitals: signs,
+		replica: replica, public: server, prepared: make(chan struct{}), keysChanged: changed, reload: reload, sessions: sessions, certificate: secure, vitals: signs,
 	}
 	reload.parts = r.reloadable(h)
 	r.vitals.of(r, hasher)
@@ -207,10 +208,11 @@ func shutdown(ctx context.Context, log *slog.Logger, r *running) {
 	r.vitals.ended.Store(ctx.Err() != nil) // not when a part has failed: the last registration says so
 }
 
-// keysEvery is how often keys are looked at that may be due to retire.
+// keysEvery is how often keys are looked at that may be due to retire. They are when they change, as well.
 const keysEvery = time.Minute
 
-// keepKeys makes the keys of id_tokens where there are none yet, and retires keys when the last of their tokens is dead.
+// keepKeys makes the keys of id_tokens where there are none yet, retires keys when the last of their tokens is dead, and
+// seals those of replicas that do not have the newest secret yet.
 func keepKeys(ctx context.Context, r *running, log *slog.Logger) error {
 	select {
 	case <-ctx.Done():
@@ -224,6 +226,7 @@ func keepKeys(ctx context.Context, r *running, log *slog.Logger) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-r.keysChanged:
 		case <-ticker.C:
 		}
 	}
@@ -319,8 +322,8 @@ func opens(secrets keys.Secrets, alg keys.Alg, all []store.Key) error {
 	}
 }
 
-// followKeys hands the ring what the feed brings. A key that cannot be opened keeps no other from working.
-func followKeys(ring *keys.Ring, log *slog.Logger) func([]store.Key, bool) {
+// followKeys hands the ring what the feed brings, and says that it did. A key that cannot be opened keeps no other from working.
+func followKeys(ring *keys.Ring, done chan<- struct{}, log *slog.Logger) func([]store.Key, bool) {
 	return func(changed []store.Key, whole bool) {
 		take := ring.Apply
 		if whole {
@@ -328,6 +331,10 @@ func followKeys(ring *keys.Ring, log *slog.Logger) func([]store.Key, bool) {
 		}
 		if err := take(changed); err != nil {
 			log.Error("a key of the ring is of no use here", "err", err)
+		}
+		select {
+		case done <- struct{}{}:
+		default: // it is known that something changed
 		}
 	}
 }

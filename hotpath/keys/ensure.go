@@ -40,15 +40,23 @@ func Ensure(ctx context.Context, db Store, actor store.Actor, secrets Secrets, a
 	if err != nil {
 		return nil, fmt.Errorf("add keys: %w", err)
 	}
-	err = change(ctx, db, actor, "keys.seal", func(all []store.Key) ([]store.Key, error) { return Missing(all, secrets), nil })
-	if err != nil {
-		return nil, fmt.Errorf("seal keys: %w", err)
+	if err := sealStored(ctx, db, actor, secrets); err != nil {
+		return nil, err
 	}
 	all, err := db.Keys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
 	return all, nil
+}
+
+// sealStored adds the seals that the first secret lacks.
+func sealStored(ctx context.Context, db Store, actor store.Actor, secrets Secrets) error {
+	err := change(ctx, db, actor, "keys.seal", func(all []store.Key) ([]store.Key, error) { return Missing(all, secrets), nil })
+	if err != nil {
+		return fmt.Errorf("seal keys: %w", err)
+	}
+	return nil
 }
 
 // Generate makes what a fresh or incomplete ring lacks beside existing: an

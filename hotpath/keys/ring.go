@@ -268,12 +268,17 @@ func (r *Ring) due(now time.Time) bool {
 	return false
 }
 
-// lacksIDTokens reports whether an algorithm of id_tokens has no active or no next key, open here or not.
-func (r *Ring) lacksIDTokens() bool {
-	var all []store.Key
+// stored is all keys as they are stored.
+func (r *Ring) stored() (all []store.Key) {
 	for _, e := range r.now.Load().entries {
 		all = append(all, e.key)
 	}
+	return all
+}
+
+// lacksIDTokens reports whether an algorithm of id_tokens has no active or no next key, open here or not.
+func (r *Ring) lacksIDTokens() bool {
+	all := r.stored()
 	for _, alg := range idTokenAlgs {
 		for _, state := range stocked {
 			if !has(all, store.UseSign, string(alg), state) {

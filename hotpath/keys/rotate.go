@@ -223,8 +223,9 @@ func Retire(all []store.Key, now time.Time) []store.Key {
 	return due
 }
 
-// Upkeep does what has become due in the stored ring, as far as ring, which follows it, tells: it retires keys, and makes
-// those that this replica lacks to sign (a first start's, of id_tokens, or a ring that was reset by somebody with another OAUTH2_JWT_ALG). When nothing is
+// Upkeep does what has become due in the stored ring, as far as ring, which follows it, tells: it retires keys, makes
+// those that this replica lacks to sign (a first start's, of id_tokens, or a ring that was reset by somebody with another OAUTH2_JWT_ALG), and
+// seals for the first secret those that a replica with the old one alone has made meanwhile. When nothing is
 // due it touches no store. Replicas may do it at once: the first does it. now is the store's clock. [store.ErrUnavailable].
 func Upkeep(ctx context.Context, db Store, ring *Ring, actor store.Actor, now time.Time) error {
 	if ring.Ready() != nil {
@@ -234,6 +235,11 @@ func Upkeep(ctx context.Context, db Store, ring *Ring, actor store.Actor, now ti
 	}
 	if ring.lacksIDTokens() {
 		if err := EnsureIDTokens(ctx, db, actor, ring.secrets, now); err != nil {
+			return err
+		}
+	}
+	if len(Missing(ring.stored(), ring.secrets)) > 0 {
+		if err := sealStored(ctx, db, actor, ring.secrets); err != nil {
 			return err
 		}
 	}

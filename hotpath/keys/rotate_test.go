@@ -374,6 +374,21 @@ func TestUpkeepCompletesARingThatCannotSign(t *testing.T) {
 	}
 }
 
+// While OAUTH2_JWT_SECRET is changed, a replica with the old one alone makes keys: one that has both seals them, so that the old one can go.
+func TestUpkeepSealsWhatOthersMade(t *testing.T) {
+	db := &memory{keys: complete(t, secrets(t, oldText), ES256)}
+	both := secrets(t, newText+","+oldText)
+	if err := Upkeep(t.Context(), db, ring(t, both, ES256, db.keys), store.Actor{}, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := Upkeep(t.Context(), db, ring(t, both, ES256, db.keys), store.Actor{}, now); err != nil || !slices.Equal(db.actions, []string{"keys.seal"}) {
+		t.Errorf("did %v, %v; want that it sealed, once", db.actions, err)
+	}
+	if err := ring(t, secrets(t, newText), ES256, db.keys).Ready(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUpkeepReportsFaults(t *testing.T) {
 	s := secrets(t, newText)
 	all := rotate(t, generate(t, s, ES256), s, ES256, now.Add(time.Hour), Rotation{})
