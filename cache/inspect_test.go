@@ -164,7 +164,11 @@ func TestReachRedis(t *testing.T) {
 }
 
 func TestInspectRedisCluster(t *testing.T) {
-	server := startRedis(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
+	server, err := private.StartRedisCluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
 	plain := other(t, server)
 	if err := plain.Do(t.Context(), "cluster", "addslotsrange", 0, 16383).Err(); err != nil {
 		t.Fatal(err)

@@ -26,15 +26,7 @@ type patient struct {
 // newPatient is a migrated database on a server of its own, as durable as Postgres is.
 func newPatient(t *testing.T, settings ...string) *patient {
 	t.Helper()
-	server, err := private.StartPostgres("", settings...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	address, err := server.NewDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, address := private.TestOwnPostgres(t, settings...)
 	p := onURL(t, address)
 	if _, err := p.db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)

@@ -82,22 +82,8 @@ func newCluster(t *testing.T, n int) *cluster {
 // newOwnCluster is newCluster with a Postgres that the test may kill.
 func newOwnCluster(t *testing.T, n int, env ...string) *cluster {
 	t.Helper()
-	database, pg := ownDatabase(t)
+	pg, database := private.TestOwnPostgres(t, "fsync=off")
 	return startCluster(t, n, database, pg, env...)
-}
-
-// ownDatabase is a database on a Postgres that the test may kill.
-func ownDatabase(t *testing.T) (database string, pg *private.Postgres) {
-	t.Helper()
-	pg, err := private.StartPostgres("", "fsync=off")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pg.Close)
-	if database, err = pg.NewDatabase(); err != nil {
-		t.Fatal(err)
-	}
-	return database, pg
 }
 
 func startCluster(t *testing.T, n int, database string, pg *private.Postgres, env ...string) *cluster {

@@ -69,15 +69,7 @@ func (c *cluster) add(env ...string) *replica {
 // ofDoctor is a Postgres as it is by default: that of the other tests is not durable, which the doctor finds.
 func ofDoctor(t *testing.T, n int, env ...string) *cluster {
 	t.Helper()
-	pg, err := private.StartPostgres("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pg.Close)
-	database, err := pg.NewDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
+	pg, database := private.TestOwnPostgres(t)
 	return startCluster(t, n, database, pg, env...)
 }
 
@@ -162,6 +154,7 @@ func TestDoctorFindsSeals(t *testing.T) {
 
 // One that hangs is silent; one that was killed ended without a word; one that was told to end did so in good order.
 func TestDoctorFindsReplicasThatHangAndDie(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	c := newCluster(t, 4)
 	c.replicas[0].await("be known with all others", func() bool {
 		all, err := c.db.Replicas(t.Context())
@@ -224,6 +217,7 @@ func TestDoctorFindsRefusalsAndWhomTheyHit(t *testing.T) {
 }
 
 func TestDoctorFindsProxiesThatAreNotTrusted(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	c := newCluster(t, 1)
 	for range 60 {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.replicas[0].url+"/.well-known/jwks.json", nil)

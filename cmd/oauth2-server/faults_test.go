@@ -246,6 +246,7 @@ func TestKilledPostgresLosesNothing(t *testing.T) {
 
 // P1's last sentences: a hung Postgres. Held tokens are answered, for so long and no longer; nothing is wrong.
 func TestStoppedPostgres(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	c := newOwnCluster(t, 1, "OAUTH2_STALENESS_MAX=10s")
 	r := c.replicas[0]
 	opaque, jwt := c.newClient("opaque"), c.newClient("jwt", asJWT)

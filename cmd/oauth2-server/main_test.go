@@ -19,5 +19,7 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
+	// Under the race detector each process would sleep for a second before its exit.
+	os.Setenv("GORACE", "atexit_sleep_ms=20 "+os.Getenv("GORACE"))
 	os.Exit(private.Main(m))
 }

@@ -8,6 +8,7 @@ import (
 // TestAlertsSeeFaults breaks what the server depends on and sees the conditions of the alerts come true. How long they must
 // last is for the tests in deploy/prometheus.
 func TestAlertsSeeFaults(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	c := newOwnCluster(t, 2)
 	as := c.newClient("app")
 	token := c.replicas[0].mustIssue(as)

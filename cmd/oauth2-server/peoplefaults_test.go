@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"oauth2-server/deploy/private"
 	"oauth2-server/store"
 )
 
@@ -195,7 +196,8 @@ func (s *site) everything(as identity, anna *person) []plea {
 
 // P5: without Postgres, whether it hangs or is gone, no page and no endpoint is broken: it says when to come back, or answers.
 func TestNothingBreaksWithoutPostgres(t *testing.T) {
-	database, pg := ownDatabase(t)
+	t.Parallel() // it waits most of its time
+	pg, database := private.TestOwnPostgres(t, "fsync=off")
 	s := newSiteOn(t, 1, database, pg)
 	as := s.register(store.Client{ID: "web", Grants: []string{"authorization_code", "refresh_token", "client_credentials"}})
 	anna := s.newPerson("anna")

@@ -303,7 +303,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 
 // A Redis Cluster is one URL away.
 func TestRedisCluster(t *testing.T) {
-	node, err := private.StartRedis("--cluster-enabled", "yes")
+	node, err := private.StartRedisCluster()
 	if err != nil {
 		t.Fatal(err)
 	}

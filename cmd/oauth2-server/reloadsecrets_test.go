@@ -73,6 +73,7 @@ const newTestSecret = "another-secret-of-the-tests-with-more-than-32-bytes"
 // fails, tokens of before are good, and a replica that starts with the new one alone opens the ring. A secret that opens
 // nothing is refused, and the old one goes on.
 func TestJWTSecretIsChangedWithoutAFailedRequest(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	f := newFileCluster(t, newCluster(t, 0), 3, "OAUTH2_JWT_SECRET")
 	opaque, jwt := f.newClient("opaque"), f.newClient("jwt", asJWT)
 	held := map[identity]string{opaque: f.replicas[0].mustIssue(opaque), jwt: f.replicas[0].mustIssue(jwt)}
@@ -139,6 +140,7 @@ func TestJWTSecretThatLocksAClientOutIsRefused(t *testing.T) {
 
 // Sessions sealed by the old key are good while it is given behind the new one, and no longer.
 func TestSessionKeyIsChanged(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	f := newFileCluster(t, newCluster(t, 0), 1, "OAUTH2_SESSION_KEY", "OAUTH2_SEED_PASSWORD")
 	r := f.replicas[0]
 	before, _ := r.signIn(testSeedPassword)
@@ -166,15 +168,9 @@ func TestSessionKeyIsChanged(t *testing.T) {
 // rotating is a Postgres that wants a password of the role the servers use.
 func rotating(t *testing.T) (pg *private.Postgres, database string, admin *pgx.Conn) {
 	t.Helper()
-	pg, err := private.StartPostgres("", "fsync=off")
+	pg, database = private.TestOwnPostgres(t, "fsync=off")
+	admin, err := pgx.Connect(t.Context(), database)
 	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pg.Close)
-	if database, err = pg.NewDatabase(); err != nil {
-		t.Fatal(err)
-	}
-	if admin, err = pgx.Connect(t.Context(), database); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = admin.Close(t.Context()) })
@@ -200,6 +196,7 @@ func rotating(t *testing.T) (pg *private.Postgres, database string, admin *pgx.C
 // The password of the database is changed under traffic: first in Postgres, then in the file. No request fails, and new
 // connections come by the new one. A password that Postgres refuses is not taken, nor is another database.
 func TestDatabasePasswordIsChangedUnderTraffic(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	pg, database, admin := rotating(t)
 	url := func(password string) string { return strings.Replace(database, "postgres@", "server:"+password+"@", 1) }
 	f := newFileCluster(t, startCluster(t, 0, url("first"), pg), 1, "OAUTH2_DATABASE_URL")
@@ -243,6 +240,7 @@ func TestRedisPasswordIsChanged(t *testing.T) {
 // A mounted secret changes the database's password and OAUTH2_JWT_SECRET at once, when no old connection is left by which the new ones
 // could be judged: the way to the database comes first. So it does for a server that began by a wrong password and is not ready yet.
 func TestDatabasePasswordComesBeforeWhatNeedsTheDatabase(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	pg, database, admin := rotating(t)
 	url := func(password string) string { return strings.Replace(database, "postgres@", "server:"+password+"@", 1) }
 	f := newFileCluster(t, startCluster(t, 0, url("first"), pg), 1, "OAUTH2_DATABASE_URL", "OAUTH2_JWT_SECRET")

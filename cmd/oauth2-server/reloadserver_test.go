@@ -91,6 +91,7 @@ func (c *secureClient) good() bool { _, err := c.get("/health"); return err == n
 // A certificate is changed as Kubernetes changes it, on both listeners; connections that there are go on. Half of a key, or
 // the key of another certificate, keeps the old one, and a metric says so until it is mended.
 func TestCertificateIsChangedUnderConnections(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	dir := t.TempDir()
 	var pools []*x509.CertPool
 	for _, version := range []string{"..1", "..2"} {

@@ -59,7 +59,7 @@ func newDesk(t *testing.T) *desk {
 		ports = append(ports, strconv.Itoa(port))
 	}
 	public, operators := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
-	database, pg := ownDatabase(t)
+	pg, database := private.TestOwnPostgres(t, "fsync=off")
 	empty, err := pg.NewDatabase()
 	if err != nil {
 		t.Fatal(err)

@@ -21,15 +21,7 @@ import (
 // ownServer is a server that the test may hurt, with a migrated store on it.
 func ownServer(t testing.TB) (*private.Postgres, *DB) {
 	t.Helper()
-	server, err := private.StartPostgres("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	database, err := server.NewDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, database := private.TestOwnPostgres(t)
 	return server, openURL(t, database)
 }
 

@@ -147,15 +147,7 @@ func TestInspectListsOldTransactions(t *testing.T) {
 }
 
 func TestInspectSeesSlotsAndPrepared(t *testing.T) {
-	server, err := private.StartPostgres("", "max_prepared_transactions=5")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	address, err := server.NewDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, address := private.TestOwnPostgres(t, "max_prepared_transactions=5")
 	db := openURL(t, address)
 	conn := rawConn(t, address, "standby")
 	run(t, conn, "select pg_create_physical_replication_slot('gone', true)")
@@ -169,7 +161,7 @@ func TestInspectSeesSlotsAndPrepared(t *testing.T) {
 	run(t, conn, "select txid_current()")
 	run(t, conn, "prepare transaction 'orphan'")
 	all := []store.Transaction{}
-	err = db.alone(t.Context(), queryExplain, func(ctx context.Context, conn *pgx.Conn) (err error) {
+	err := db.alone(t.Context(), queryExplain, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		all, err = list[store.Transaction](ctx, conn, sqlTransactions, 0, inspectRows)
 		return err
 	})

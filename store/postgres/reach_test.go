@@ -87,15 +87,7 @@ func TestReachTriesEveryHost(t *testing.T) {
 }
 
 func TestReachOfAFullServer(t *testing.T) {
-	server, err := private.StartPostgres("", "max_connections=5", "superuser_reserved_connections=0", "max_wal_senders=0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	address, err := server.NewDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, address := private.TestOwnPostgres(t, "max_connections=5", "superuser_reserved_connections=0", "max_wal_senders=0")
 	for range 5 {
 		rawConn(t, address, "filler")
 	}
@@ -104,15 +96,7 @@ func TestReachOfAFullServer(t *testing.T) {
 
 func TestReachOfATrustedAndAnUntrustedCertificate(t *testing.T) {
 	certificate, key := selfSigned(t)
-	server, err := private.StartPostgres("", "ssl=on", "ssl_cert_file="+certificate, "ssl_key_file="+key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	address, err := server.NewDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, address := private.TestOwnPostgres(t, "ssl=on", "ssl_cert_file="+certificate, "ssl_key_file="+key)
 	openURL(t, address)
 	secure := func(query string) string { return variant(t, address, func(u *url.URL) { u.RawQuery = query }) }
 	wantStep(t, "trusted", secure("sslmode=verify-full&sslrootcert="+certificate), "", "")
