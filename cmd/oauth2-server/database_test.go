@@ -140,6 +140,22 @@ func TestDamagedDumpIsRefused(t *testing.T) {
 	v.refused("restore.sh", append(empty, "OAUTH2_JWT_SECRET="), "OAUTH2_JWT_SECRET is not set")
 }
 
+// With another secret than the dump's every row is restored, and no server may use them: what is missing is finished by hand.
+func TestRestoreWithAnotherSecretIsFinishedLater(t *testing.T) {
+	c := &console{t: t, env: append([]string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t)}, testEnv...)}
+	c.must("migrate")
+	c.ring()
+	v := newVault(t, c.env)
+	v.must("dump.sh")
+	restored := private.TestDatabase(t)
+	v.refused("restore.sh", []string{"RESTORE_URL=" + restored, "OAUTH2_JWT_SECRET=another-secret-of-the-tests-with-more-than-32-bytes"},
+		"none of the secrets given opens it", "every row is restored", "database restored --yes &&")
+	c.env[0] = "OAUTH2_DATABASE_URL=" + restored
+	c.must("migrate")
+	c.must("database", "restored", "--yes")
+	want(t, c.must("database", "check"), "whole")
+}
+
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)

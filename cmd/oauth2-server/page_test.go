@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -223,28 +224,80 @@ func TestEveryScenarioOfTheRunbookIsWhole(t *testing.T) {
 	}
 }
 
-// The commands that the pages name are those that there are, with their flags.
+// The commands that the pages name are those that there are, with their flags. Prose leaves out the program, and values of flags.
 func TestCommandsOnThePagesAreThere(t *testing.T) {
-	onPages(t, func(t *testing.T, g *guidebook) {
-		for _, line := range g.commands() {
-			line, _, _ = strings.Cut(line, " #")
-			line, _, _ = strings.Cut(line, " <")
-			line, _, _ = strings.Cut(line, " >")
-			line = strings.TrimPrefix(line, "docker compose exec oauth2-server /")
-			line = strings.TrimPrefix(line, "kubectl exec -n oauth2-server deployment/oauth2-server -- /")
-			words, isOurs := strings.CutPrefix(line, "oauth2-server ")
-			if !isOurs || strings.HasPrefix(words, "…") {
-				continue
-			}
-			command, rest, err := newRootCommand(nil).Find(strings.Fields(words))
-			if err == nil {
-				err = accepts(command, rest)
-			}
-			if err != nil {
-				t.Errorf("%q: %v", line, err)
+	for _, page := range []string{"runbook.md", "production.md", "limits.md", "connect.md", "../README.md", "../bench/README.md"} {
+		g, seen := openGuidebook(t, page), 0
+		for _, line := range g.lines("sh") {
+			if words, isOurs := ourWords(line.lines[0]); isOurs {
+				seen++
+				if err := takes(words, accepts); err != nil {
+					t.Errorf("%s:%d: %q: %v", page, line.line, words, err)
+				}
 			}
 		}
-	})
+		for _, span := range g.spans() {
+			if words, isOurs := ourWords(span); isOurs || isCommand(span) {
+				seen++
+				if err := takes(words, knows); err != nil {
+					t.Errorf("%s: %q: %v", page, span, err)
+				}
+			}
+		}
+		if seen == 0 {
+			t.Errorf("%s names no command: the test looks at nothing", page)
+		}
+	}
+}
+
+// notOurs begins what a shell does with a command.
+var notOurs = regexp.MustCompile(`(\s(#|<|>|\||\\)|;).*`)
+
+var quoted = regexp.MustCompile(`'[^']*'|"[^"]*"`)
+
+// ourWords are what follows the program in a line, if it is ours.
+func ourWords(line string) (words []string, isOurs bool) {
+	line = notOurs.ReplaceAllString(quoted.ReplaceAllString(line, "quoted"), "")
+	for _, prefix := range []string{
+		"docker compose exec oauth2-server /", "kubectl exec -n oauth2-server deployment/oauth2-server -- /", "bin/",
+	} {
+		line = strings.TrimPrefix(line, prefix)
+	}
+	text, isOurs := strings.CutPrefix(line, "oauth2-server ")
+	if !isOurs {
+		text = line
+	}
+	return strings.Fields(text), isOurs && !strings.HasPrefix(text, "…")
+}
+
+// isCommand reports whether a piece of code in prose is a command of ours, without the program. One word alone may be anything.
+func isCommand(span string) bool {
+	words := strings.Fields(span)
+	if len(words) < 2 {
+		return false
+	}
+	command, _, err := newRootCommand(nil).Find(words)
+	return err == nil && command.HasParent()
+}
+
+func takes(words []string, check func(command *cobra.Command, words []string) error) error {
+	command, rest, err := newRootCommand(nil).Find(words)
+	if err != nil {
+		return err
+	}
+	return check(command, rest)
+}
+
+// knows reports whether the command has the flags.
+func knows(command *cobra.Command, words []string) error {
+	for _, word := range words {
+		if name, isFlag := strings.CutPrefix(word, "--"); isFlag {
+			if name, _, _ = strings.Cut(name, "="); command.Flag(name) == nil && name != "help" {
+				return fmt.Errorf("%s has no flag --%s", command.Name(), name)
+			}
+		}
+	}
+	return nil
 }
 
 func accepts(command *cobra.Command, words []string) error {

@@ -26,11 +26,11 @@ if ! difference=$(diff <(promised "$file") <(echo "$counts" | LC_ALL=C sort)); t
   echo "$difference" >&2
   die "the database has other rows (>) than the dump (<): empty it, and restore again"
 fi
-query "analyze"
+query "set client_min_messages = error; analyze" # it warns of each table of the system
 
 OAUTH2_DATABASE_URL=$(value RESTORE_URL)
 export OAUTH2_DATABASE_URL
 unset OAUTH2_DATABASE_URL_FILE PGPASSWORD
-"$server" migrate
-"$server" database restored --yes
-"$server" database check
+finish() { "$server" migrate && "$server" database restored --yes && "$server" database check; }
+finish || die "every row is restored, but no server may use the database yet. Mend what is said above; then, with its URL in OAUTH2_DATABASE_URL:
+  $server migrate && $server database restored --yes && $server database check"
