@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,6 +84,69 @@ func TestSecretsOfClientsOutliveTheServers(t *testing.T) {
 	if _, _, errOut := c.run("", "keys", "list"); errOut != "" {
 		t.Errorf("after a new secret: got %s", errOut)
 	}
+}
+
+// A secret that was dropped opens nothing, with a copy of the database, as soon as no server has it.
+func TestAnOldSecretIsForgotten(t *testing.T) {
+	c := newConsole(t, "OAUTH2_SERVER_PORT=0", "OAUTH2_SERVER_PUBLIC_BASE_URL="+provenIssuer, "OAUTH2_JWT_SECRET="+testSecret)
+	app := c.create("--id", "app", "--auth-method", "client_secret_jwt", "--grant", "client_credentials", "--scope", "read").Secret
+	dir := t.TempDir()
+	r := startReplica(t, byFile(t, dir, c.env, "OAUTH2_JWT_SECRET"))
+	r.awaitReady()
+	db, old := c.open(), c.config().secrets
+	opened := func() (n int) { // by the old secret
+		stored, err := db.Keys(t.Context())
+		client, errClient := db.Client(t.Context(), "app")
+		if err := errors.Join(err, errClient); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range stored {
+			if key.Seals[old.Fingerprints()[0]] != nil {
+				n++
+			}
+		}
+		if _, err := old.OpenText("app", client.SealedSecret); err == nil {
+			n++
+		}
+		return n
+	}
+	before := opened()
+	for times, text := range []string{newTestSecret + "," + testSecret, newTestSecret} {
+		rewrite(t, filepath.Join(dir, "OAUTH2_JWT_SECRET"), text)
+		r.awaitMetric(reloaded + strconv.Itoa(times+1))
+		if n := opened(); n < before {
+			t.Errorf("%d of %d opened by the old secret while the server says that it has it", n, before)
+		}
+	}
+	c.env = append(c.env, "OAUTH2_JWT_SECRET="+newTestSecret)
+	young := c.config().secrets.Fingerprints()
+	r.await("say that it has the new secret alone", func() bool {
+		all, err := db.Replicas(t.Context())
+		return err == nil && len(all) == 1 && slices.Equal(all[0].Vitals.Secrets, young)
+	})
+	c.must("keys", "rotate", "--emergency", "--yes") // a change, at which servers look at the ring: else they do each minute
+	r.await("forget the old secret", func() bool { return opened() == 0 })
+	if status := r.prove("app", app); status != http.StatusOK {
+		t.Errorf("got %d, want the client to prove itself", status)
+	}
+}
+
+func TestSecretsAreKeptForThoseWhoMayNeedThem(t *testing.T) {
+	now := time.Now()
+	seen := func(ago time.Duration, secrets ...string) store.Replica {
+		return store.Replica{Seen: now.Add(-ago), Vitals: store.Vitals{Secrets: secrets}}
+	}
+	f := func(want bool, all ...store.Replica) {
+		t.Helper()
+		if got := haveNoOther(all, []string{"new"}, now.Add(-time.Hour)); got != want {
+			t.Errorf("%+v: got %v, want %v", all, got, want)
+		}
+	}
+	f(true, seen(0, "new"), seen(time.Minute, "new"))
+	f(true, seen(0, "new"), seen(2*time.Hour, "old"))
+	f(false, seen(0, "new"), seen(time.Minute, "old"))
+	f(false, seen(0, "new"), seen(0, "new", "old"))
+	f(false, seen(0, "new"), seen(0)) // a version that does not say it
 }
 
 // The same round trip by the file of a running server, which seals them anew at each step.

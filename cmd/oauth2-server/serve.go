@@ -238,7 +238,11 @@ func upkeepKeys(ctx context.Context, r *running, log *slog.Logger) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, keysEvery)
 	defer cancel()
-	if err := keys.Upkeep(ctx, r.db, r.ring, r.actor(), time.Unix(0, r.tier.Now())); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+	err := keys.Upkeep(ctx, r.db, r.ring, r.actor(), time.Unix(0, r.tier.Now()))
+	if err == nil {
+		err = forgetSecrets(ctx, r)
+	}
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		log.Warn("upkeep of the key ring", "err", err)
 	}
 }

@@ -59,6 +59,15 @@ func sealStored(ctx context.Context, db Store, actor store.Actor, secrets Secret
 	return nil
 }
 
+// ForgetSecrets takes the seals of secrets that are not given from the stored ring ([Surplus]). No server may need them any more. [store.ErrUnavailable].
+func ForgetSecrets(ctx context.Context, db Store, actor store.Actor, secrets Secrets) error {
+	err := change(ctx, db, actor, "keys.forget_secrets", func(all []store.Key) ([]store.Key, error) { return Surplus(all, secrets), nil })
+	if err != nil {
+		return fmt.Errorf("take seals of old secrets from keys: %w", err)
+	}
+	return nil
+}
+
 // Generate makes what a fresh or incomplete ring lacks beside existing: an
 // active and a next key that sign with alg (none for HS256, whose keys are not
 // stored) and an active and a next MAC key, sealed under the first secret.

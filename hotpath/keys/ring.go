@@ -268,6 +268,9 @@ func (r *Ring) due(now time.Time) bool {
 	return false
 }
 
+// OldSecrets reports whether a key has a seal of a secret that is not given ([ForgetSecrets]).
+func (r *Ring) OldSecrets() bool { return len(Surplus(r.stored(), r.secrets)) > 0 }
+
 // stored is all keys as they are stored.
 func (r *Ring) stored() (all []store.Key) {
 	for _, e := range r.now.Load().entries {

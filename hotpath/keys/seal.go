@@ -3,6 +3,8 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"oauth2-server/store"
 )
@@ -33,6 +35,21 @@ func Missing(keys []store.Key, secrets Secrets) []store.Key {
 		resealed = append(resealed, key)
 	}
 	return resealed
+}
+
+// Surplus is the keys that one of the secrets opens and another one as well, which is not given, without the seals of
+// that. With them gone an old secret that leaked is worth nothing beside a copy of the database.
+func Surplus(keys []store.Key, secrets Secrets) []store.Key {
+	given := secrets.Fingerprints()
+	var bare []store.Key
+	for _, key := range keys {
+		next := key.Clone()
+		maps.DeleteFunc(next.Seals, func(name string, _ []byte) bool { return !slices.Contains(given, name) })
+		if len(next.Seals) > 0 && len(next.Seals) < len(key.Seals) {
+			bare = append(bare, next)
+		}
+	}
+	return bare
 }
 
 // seal seals a private part under a secret.

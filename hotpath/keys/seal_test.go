@@ -76,6 +76,30 @@ func TestMissingSealsLetTheOldSecretGo(t *testing.T) {
 	}
 }
 
+func TestSurplusIsWhatNobodyNeeds(t *testing.T) {
+	both, young, old := secrets(t, newText+","+oldText), secrets(t, newText), secrets(t, oldText)
+	keys := generate(t, old, ES256)
+	f := func(name string, keys []store.Key, s Secrets, want int) []store.Key {
+		t.Helper()
+		got := Surplus(keys, s)
+		if len(got) != want {
+			t.Errorf("%s: got %d keys, want %d", name, len(got), want)
+		}
+		return got
+	}
+	f("of a secret that is not given alone: the key would be lost", keys, young, 0)
+	sealed := Missing(keys, both)
+	f("both are given", sealed, both, 0)
+	bare := f("the old one is gone", sealed, young, len(sealed))
+	ring(t, young, ES256, bare)
+	if err := NewRing(old, ES256).Replace(bare); !errors.Is(err, ErrSealed) {
+		t.Errorf("the old secret opens them: %v", err)
+	}
+	if len(sealed[0].Seals) != 2 {
+		t.Error("the given keys were changed")
+	}
+}
+
 func TestMissingPassesOverWhatItCannotOpen(t *testing.T) {
 	keys := generate(t, secrets(t, oldText), ES256)
 	if got := Missing(keys, secrets(t, newText)); len(got) != 0 {

@@ -54,6 +54,20 @@ func (s Secrets) ResealText(owner string, sealed []byte) ([]byte, error) {
 	return s.SealText(owner, text)
 }
 
+// BareText is the text sealed anew where it has more seals than there are secrets; nil where it has not. As with keys ([Surplus]), what
+// older secrets open is gone then. [ErrText].
+func (s Secrets) BareText(owner string, sealed []byte) ([]byte, error) {
+	text, err := s.OpenText(owner, sealed)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := s.SealText(owner, text)
+	if err != nil || len(bare) >= len(sealed) {
+		return nil, err
+	}
+	return bare, nil
+}
+
 // openText opens the seal of this secret. How many there are is not written: their common length tells, and the seal itself is the proof.
 func (one *secret) openText(owner string, sealed []byte) (string, bool) {
 	for n := 1; n*minSealBytes <= len(sealed); n++ {

@@ -53,3 +53,33 @@ func TestTextIsSealedForItsOwner(t *testing.T) {
 		t.Error("sealed without a secret")
 	}
 }
+
+func TestBareTextIsForTheGivenAlone(t *testing.T) {
+	both, young, old := secrets(t, newText+","+oldText), secrets(t, newText), secrets(t, oldText)
+	sealed, err := both.SealText("app", "the text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, err := young.BareText("app", sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := young.OpenText("app", bare); err != nil || text != "the text" {
+		t.Errorf("got %q, %v", text, err)
+	}
+	if _, err := old.OpenText("app", bare); !errors.Is(err, ErrText) {
+		t.Errorf("the old secret opens it: %v", err)
+	}
+	for _, s := range []Secrets{both, young} {
+		sealed, err := s.SealText("app", "the text")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := s.BareText("app", sealed); err != nil || again != nil {
+			t.Errorf("got %d bytes, %v, want nothing to do", len(again), err)
+		}
+	}
+	if _, err := young.BareText("other", sealed); !errors.Is(err, ErrText) {
+		t.Errorf("got %v of another owner", err)
+	}
+}

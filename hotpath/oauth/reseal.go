@@ -23,24 +23,41 @@ func Reseal(ctx context.Context, db Registry, actor store.Actor, secrets keys.Se
 	if err != nil {
 		return nil, fmt.Errorf("list clients: %w", err)
 	}
-	for i := range all {
-		if err := reseal(&all[i], secrets); err != nil {
-			continue // there is nothing to do, or nothing can be done: Shut tells
-		}
-		_, err := db.UpdateClient(ctx, actor, all[i].ID, func(c *store.Client) error { return reseal(c, secrets) })
-		if err != nil && !errors.Is(err, ErrUnchanged) && !errors.Is(err, keys.ErrText) && !errors.Is(err, store.ErrNotFound) { // others were faster
-			return nil, fmt.Errorf("seal the secret of client %q anew: %w", all[i].ID, err)
-		}
-	}
-	return Shut(all, secrets), nil
+	return Shut(all, secrets), sealAnew(ctx, db, actor, all, secrets.ResealText)
 }
 
-// reseal is Reseal of one client. [ErrUnchanged], [keys.ErrText].
-func reseal(c *store.Client, secrets keys.Secrets) error {
+// ForgetSecrets takes from the sealed secrets of clients the seals of secrets that are not given, as [keys.ForgetSecrets]
+// does from the keys of the ring. [store.ErrUnavailable].
+func ForgetSecrets(ctx context.Context, db Registry, actor store.Actor, secrets keys.Secrets) error {
+	all, err := db.Clients(ctx)
+	if err != nil {
+		return fmt.Errorf("list clients: %w", err)
+	}
+	return sealAnew(ctx, db, actor, all, secrets.BareText)
+}
+
+// sealing makes another sealed text of one; nil: it is as it should be. [keys.ErrText].
+type sealing func(owner string, sealed []byte) ([]byte, error)
+
+func sealAnew(ctx context.Context, db Registry, actor store.Actor, all []store.Client, seal sealing) error {
+	for i := range all {
+		if err := seal.client(&all[i]); err != nil {
+			continue // there is nothing to do, or nothing can be done: Shut tells
+		}
+		_, err := db.UpdateClient(ctx, actor, all[i].ID, seal.client)
+		if err != nil && !errors.Is(err, ErrUnchanged) && !errors.Is(err, keys.ErrText) && !errors.Is(err, store.ErrNotFound) { // others were faster
+			return fmt.Errorf("seal the secret of client %q anew: %w", all[i].ID, err)
+		}
+	}
+	return nil
+}
+
+// client seals the secret of one client. [ErrUnchanged], [keys.ErrText].
+func (seal sealing) client(c *store.Client) error {
 	if len(c.SealedSecret) == 0 {
 		return ErrUnchanged
 	}
-	sealed, err := secrets.ResealText(c.ID, c.SealedSecret)
+	sealed, err := seal(c.ID, c.SealedSecret)
 	if err != nil {
 		return err
 	}
