@@ -59,15 +59,15 @@ func openGuidebook(t *testing.T, name string) *guidebook {
 	return g
 }
 
-// lines are those of the blocks in a language, with where they stand.
-func (g *guidebook) lines(language string) (all []block) {
+// shell is the lines to type, with where they stand.
+func (g *guidebook) shell() (all []block) {
 	for _, b := range g.blocks {
-		if b.language != language {
+		if b.language != "sh" {
 			continue
 		}
 		for i, line := range b.lines {
 			if line != "" {
-				all = append(all, block{b.section, language, b.line + i, []string{line}})
+				all = append(all, block{b.section, b.language, b.line + i, []string{line}})
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (g *guidebook) spans() (all []string) {
 // commands are all that the page tells to type: lines of blocks, and pieces of code in the prose.
 func (g *guidebook) commands() []string {
 	all := g.spans()
-	for _, line := range g.lines("sh") {
+	for _, line := range g.shell() {
 		all = append(all, line.lines[0])
 	}
 	return all
@@ -228,7 +228,7 @@ func TestEveryScenarioOfTheRunbookIsWhole(t *testing.T) {
 func TestCommandsOnThePagesAreThere(t *testing.T) {
 	for _, page := range []string{"runbook.md", "production.md", "limits.md", "connect.md", "../README.md", "../bench/README.md"} {
 		g, seen := openGuidebook(t, page), 0
-		for _, line := range g.lines("sh") {
+		for _, line := range g.shell() {
 			if words, isOurs := ourWords(line.lines[0]); isOurs {
 				seen++
 				if err := takes(words, accepts); err != nil {

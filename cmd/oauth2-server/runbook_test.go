@@ -171,7 +171,7 @@ func (x *desk) settle() {
 // fetch runs the page's line that fetches a token for operators, until the server takes it: whoever revokes everything needs another.
 func (x *desk) fetch(g *guidebook) {
 	x.t.Helper()
-	lines := g.lines("sh")
+	lines := g.shell()
 	line := lines[slices.IndexFunc(lines, func(b block) bool { return strings.HasPrefix(b.lines[0], tokenLine) })].lines[0]
 	x.settle()
 	x.replicas[0].await("take a token of the page", func() bool {
@@ -195,7 +195,7 @@ var secretOf = regexp.MustCompile(`client_secret\s+(\S+)`)
 // follow runs every line of a page that is not for a cluster.
 func (x *desk) follow(g *guidebook) (lines int) {
 	x.t.Helper()
-	for _, b := range g.lines("sh") {
+	for _, b := range g.shell() {
 		line := b.lines[0]
 		if strings.HasPrefix(line, "kubectl ") || strings.Contains(line, "docker compose ") {
 			continue // TestLinesForAClusterNameWhatIsDeployed

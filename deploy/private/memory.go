@@ -19,7 +19,7 @@ const (
 // database alone take Postgres 0.2 s. It is "", for the system's folder for temporary files, where there is too little memory.
 func memoryFolder() string {
 	var free syscall.Statfs_t
-	if err := syscall.Statfs(memory, &free); err != nil || int64(free.Bavail)*int64(free.Bsize) < memoryWanted {
+	if err := syscall.Statfs(memory, &free); err != nil || free.Bavail*uint64(free.Bsize) < memoryWanted {
 		return ""
 	}
 	sweepMemory()
