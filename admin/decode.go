@@ -135,18 +135,32 @@ func (f *form) readQuery(d *reader, raw string, v reflect.Value) {
 		if len(values) == 0 && q.tag.Get("default") != "" {
 			values = []string{q.tag.Get("default")}
 		}
-		switch len(values) {
-		case 0:
+		switch {
+		case len(values) == 0:
 			if q.required() {
 				d.refuse(q.name, "is missing")
 			}
-		case 1:
-			if d.text(q.name, q.in(v), values[0]) {
-				d.check(q, q.name, q.in(v))
-			}
+		case q.t.Kind() == reflect.Slice:
+			d.texts(q, q.in(v), values)
+		case len(values) == 1:
+			d.queried(q, q.in(v), values[0])
 		default:
 			d.refuse(q.name, "is given more than once")
 		}
+	}
+}
+
+func (d *reader) queried(q *field, v reflect.Value, text string) {
+	if d.text(q.name, v, text) {
+		d.check(q, q.name, v)
+	}
+}
+
+// texts fills a list with what is given as often as is liked. Its tags are about each.
+func (d *reader) texts(q *field, v reflect.Value, values []string) {
+	v.Set(reflect.MakeSlice(q.t, len(values), len(values)))
+	for i, text := range values {
+		d.queried(q, v.Index(i), text)
 	}
 }
 

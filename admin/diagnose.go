@@ -15,12 +15,15 @@ func doctorRoutes() []route {
 
 // diagnose answers 200 whatever is found: the question was answered.
 func diagnose(s *Server, c *call, in *struct {
-	Scenario string `query:"scenario" default:"all" enum:"all,health,latency,deploy,database,tokens,storage,memory,limits,login,keys"`
+	Scenarios []string `query:"scenario" default:"all" enum:"all,health,latency,deploy,database,tokens,storage,memory,limits,login,keys" doc:"may be given more than once; all stands alone"`
 },
 ) (doctor.Report, error) {
+	if !doctor.Known(in.Scenarios) {
+		return doctor.Report{}, &store.FieldError{Field: "scenario", Problem: "all stands alone"}
+	}
 	facts, err := s.diagnosis.Facts(c, s.Gather)
 	if err != nil {
 		return doctor.Report{}, fmt.Errorf("look at the cluster: %w: %w", store.ErrUnavailable, err)
 	}
-	return doctor.Judge(facts, in.Scenario), nil
+	return doctor.Judge(facts, in.Scenarios...), nil
 }

@@ -28,6 +28,9 @@ func TestDoctorAnswersFindings(t *testing.T) {
 	if len(report.Findings) != 1 || report.Findings[0].ID != "login.no_admin" || report.Findings[0].Severity != doctor.Critical {
 		t.Errorf("got %+v, want that there is no operator", report)
 	}
+	if both := get[doctor.Report](o, "/doctor?scenario=memory&scenario=login&scenario=login"); !slices.Equal(both.Findings, report.Findings) {
+		t.Errorf("got %+v of two scenarios, want each finding of them once", both)
+	}
 	if body := o.ask(200, "GET", "/doctor?scenario=memory", "").body; body != `{"findings":[]}`+"\n" && body != `{"findings":[]}` {
 		t.Errorf("got %q, want an empty list", body)
 	}
@@ -49,8 +52,10 @@ func TestDoctorScenarios(t *testing.T) {
 	for _, scenario := range append(slices.Clone(doctor.Scenarios), doctor.All) {
 		o.ask(200, "GET", "/doctor?scenario="+scenario, "")
 	}
-	if fields := o.wrong("GET", "/doctor?scenario=nonsense", ""); !slices.Equal(fields, []string{"scenario"}) {
-		t.Errorf("got %v, want scenario", fields)
+	for _, query := range []string{"scenario=nonsense", "scenario=login&scenario=nonsense", "scenario=login&scenario=all"} {
+		if fields := o.wrong("GET", "/doctor?"+query, ""); !slices.Equal(fields, []string{"scenario"}) {
+			t.Errorf("%s: got %v, want scenario", query, fields)
+		}
 	}
 }
 

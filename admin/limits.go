@@ -25,7 +25,7 @@ func limitRoutes() []route {
 		on("PUT", one+"/trial", "Evaluate a value beside the live one; it refuses nothing", putTrial),
 		on("DELETE", one+"/trial", "End the trial", dropTrial),
 		on("POST", one+"/promote", "Make the trial's value the live one, and end the trial", promoteLimit),
-		on("POST", one+"/rollback", "Make the limit again what it was before the newest change, or at a version", rollbackLimit),
+		on("POST", one+"/rollback", "Make the limit again what it was before the newest change, or at a version; a second time takes the rollback back", rollbackLimit),
 		on("GET", one+"/history", "The changes of a rate limit, the newest first", limitHistory),
 		on("GET", one+"/stats", "What all replicas counted in the last hour, and the busiest keys", limitStats),
 	}

@@ -18,7 +18,7 @@ const revokeGrant = "grant"
 
 type revocationBody struct {
 	Kind    string `json:"kind" enum:"client,subject,grant,all" required:"true"`
-	Name    string `json:"name" doc:"client id, subject or id of the grant; left out with all"`
+	Name    string `json:"name" doc:"client id; subject: id of a user, id of a client or name of a user; id of the grant; left out with all"`
 	Confirm string `json:"confirm" doc:"with all: all, again"`
 	DryRun  bool   `query:"dry_run" default:"false" doc:"true: revoke nothing, and say how many tokens that would hit"`
 }
@@ -27,7 +27,8 @@ type revocationBody struct {
 type revocation struct {
 	DryRun bool          `json:"dry_run"`
 	Kind   string        `json:"kind"`
-	Name   string        `json:"name,omitempty"`
+	Name   string        `json:"name,omitempty" doc:"of a user that was named the id"`
+	Whom   string        `json:"whom,omitempty" doc:"who the subject is, in words"`
 	Cutoff *store.Cutoff `json:"cutoff,omitempty" doc:"what was issued before this number of the feed is revoked"`
 	Denial *store.Denial `json:"denial,omitempty" doc:"of a grant"`
 
@@ -56,7 +57,15 @@ func revokeMany(s *Server, c *call, in *revocationBody) (revocation, error) {
 	if err != nil {
 		return revocation{}, err
 	}
-	done := revocation{DryRun: in.DryRun, Kind: in.Kind, Name: in.Name}
+	done := revocation{DryRun: in.DryRun, Kind: in.Kind}
+	if in.Kind == string(store.CutSubject) {
+		found, err := explain.FindSubject(c, s.DB, in.Name)
+		if err != nil {
+			return revocation{}, err
+		}
+		in.Name, done.Whom = found.ID, found.Whom
+	}
+	done.Name = in.Name
 	switch {
 	case in.DryRun:
 		var e estimate

@@ -98,6 +98,29 @@ func TestRevocationOfAGrant(t *testing.T) {
 	}
 }
 
+// Who is called by name is hit by id, and an answer never passes nobody off for somebody.
+func TestRevocationSaysWhomItHits(t *testing.T) {
+	o := newOperator(t)
+	o.ask(201, "POST", "/users", `{"username":"dora"}`)
+	o.ask(201, "POST", "/users", `{"username":"robot"}`)
+	dora := get[userView](o, "/users/dora").ID
+	for _, one := range []struct{ name, subject, whom string }{
+		{"Dora", dora.String(), `user "dora"`},
+		{dora.String(), dora.String(), `user "dora"`},
+		{"json", "json", `client "json"`},
+		{"robot", "robot", `client "robot", and not the user of the same name, whose id is `},
+		{"dor", "dor", "nobody who is known"},
+	} {
+		body := fmt.Sprintf(`{"kind":"subject","name":%q}`, one.name)
+		for _, path := range []string{"/revoke?dry_run=true", "/revoke"} {
+			done := post[revocation](o, path, body)
+			if done.Name != one.subject || !strings.HasPrefix(done.Whom, one.whom) || done.Cutoff != nil && done.Cutoff.Name != one.subject {
+				t.Errorf("%s of %s: got %+v, want %s and %s", path, one.name, done, one.subject, one.whom)
+			}
+		}
+	}
+}
+
 func TestASlipRevokesNothing(t *testing.T) {
 	o := newOperator(t)
 	o.refused(404, "POST", "/revoke", `{"kind":"client","name":"mistyped"}`, `no client "mistyped"`)

@@ -125,8 +125,12 @@ func (f *field) describe(s schema) schema {
 	if doc != "" {
 		s["description"] = doc
 	}
+	one := s
+	if items, isList := s["items"].(schema); isList {
+		one = items // the tags are about each
+	}
 	if enum := f.enum(); enum != nil {
-		s["enum"] = enum
+		one["enum"] = enum
 	}
 	if low, ok := f.bound("min"); ok {
 		s["minimum"] = low
@@ -136,8 +140,11 @@ func (f *field) describe(s schema) schema {
 	}
 	if given := f.tag.Get("default"); given != "" {
 		s["default"] = json.RawMessage(given)
-		if s["type"] == "string" {
+		switch s["type"] {
+		case "string":
 			s["default"] = given
+		case "array":
+			s["default"] = []string{given}
 		}
 	}
 	return s

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,8 @@ func TestReachRedis(t *testing.T) {
 		{"nothing listens", "redis://127.0.0.1:1", store.StepTCP, "refused"},
 		{"no TLS", "rediss://" + open.Addr(), store.StepTLS, ""},
 		{"stopped", stopped.URL(), store.StepQuery, "no answer"},
+		{"stopped, and TLS is wanted", "rediss://" + stopped.Addr(), store.StepQuery, "no answer"},
+		{"silent without TLS", "rediss://" + silentAboutTLS(t), store.StepTLS, ""},
 	} {
 		way := Reach(t.Context(), c.url)
 		if len(way) != 1 || way[0].Step != c.step || !strings.Contains(way[0].Text, c.text) || strings.Contains(way[0].Text, "hunter2") {
@@ -187,4 +190,35 @@ func TestInspectRedisCluster(t *testing.T) {
 	if s := Inspect(t.Context(), client); len(s.Nodes) != 1 || s.Nodes[0].Fault == "" {
 		t.Errorf("got %+v of a cluster that is gone", s)
 	}
+}
+
+// silentAboutTLS is a server that takes a handshake for the beginning of a line, whose end it waits for, as Redis does with most.
+func silentAboutTLS(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for line := make([]byte, 512); ; {
+					n, err := conn.Read(line)
+					if err != nil {
+						return
+					}
+					if string(line[:n]) == "PING\r\n" {
+						_, _ = conn.Write([]byte("+PONG\r\n"))
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
 }

@@ -69,12 +69,39 @@ func walk(ctx context.Context, options *redis.UniversalOptions, addr string) (st
 	defer conn.Close()
 	if options.TLSConfig != nil {
 		secured := tls.Client(conn, options.TLSConfig)
-		if err := secured.HandshakeContext(ctx); err != nil {
+		if err := shakeHands(ctx, secured); err != nil {
+			if isTimeout(err) && !speaksPlainly(ctx, addr) {
+				return store.StepQuery, err // it hangs
+			}
 			return store.StepTLS, err
 		}
 		conn = secured
 	}
 	return ask(ctx, options, conn)
+}
+
+// shakeHands leaves time to find out why there was no answer.
+func shakeHands(ctx context.Context, conn *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, inspectPatience*3/4)
+	defer cancel()
+	return conn.HandshakeContext(ctx)
+}
+
+// speaksPlainly reports whether a Redis answers without TLS. It may wait in silence for the end of the line that it takes a handshake for.
+func speaksPlainly(ctx context.Context, addr string) bool {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	n, _ := conn.Read(make([]byte, 1))
+	return n > 0
 }
 
 // ask says hello over the connection, and pings.

@@ -27,7 +27,7 @@ func (s *Server) health(ctx *fasthttp.RequestCtx, _ *exchange) error {
 // A check is one part of readiness.
 type check struct {
 	Status string `json:"status"`         // "ok", "degraded" or "failing"
-	Part   string `json:"part,omitempty"` // of the database that fails: one of details
+	Part   string `json:"part,omitempty"` // of the way to the database that fails: one of store.Steps
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -48,14 +48,18 @@ type readiness struct {
 	Checks map[string]check `json:"checks"`
 }
 
-// details says what a failing part means and where to look. Error texts stay in the log: they name hosts and users.
+// details says what a failing step means and where to look. Error texts stay in the log: they name hosts and users.
 var details = map[string]string{
-	"dns":            "the host name of OAUTH2_DATABASE_URL does not resolve",
-	"connect":        "no connection to the database: it is down, unreachable or takes no more connections",
-	"authentication": "the database refuses the user or password of OAUTH2_DATABASE_URL",
-	"schema":         "the database or its schema is missing or older than this binary: create the database, and run oauth2-server migrate",
-	"primary":        "the database is a standby: OAUTH2_DATABASE_URL must lead to the primary",
-	"query":          "the database does not answer in time or reports an error: see the log",
+	store.StepFile:           "the file of OAUTH2_DATABASE_URL cannot be opened: see the log",
+	store.StepName:           "the host name of OAUTH2_DATABASE_URL does not resolve",
+	store.StepTCP:            "no connection to the database: it is down or unreachable",
+	store.StepTLS:            "the database speaks no TLS, or its certificate is not trusted: sslmode and sslrootcert of OAUTH2_DATABASE_URL must be as it has them",
+	store.StepAuthentication: "the database refuses the user or password of OAUTH2_DATABASE_URL",
+	store.StepConnections:    "all of the database's connections are taken",
+	store.StepDatabase:       "the database that OAUTH2_DATABASE_URL names does not exist: a superuser of Postgres must create it (createdb); then run oauth2-server migrate",
+	store.StepPrimary:        "the database is a standby: OAUTH2_DATABASE_URL must lead to the primary",
+	store.StepSchema:         "the schema is missing or older than this binary: run oauth2-server migrate",
+	store.StepQuery:          "the database does not answer in time or reports an error: see the log",
 }
 
 // ready serves GET /ready: strict for people, with ?for=traffic for balancers: 200 as long as the fence lets this
@@ -148,7 +152,7 @@ func partOf(fault error) string {
 	for {
 		f, ok := errors.AsType[*store.Fault](fault)
 		if !ok {
-			return "query"
+			return store.StepQuery
 		}
 		if _, known := details[f.Part]; known {
 			return f.Part

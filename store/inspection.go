@@ -152,14 +152,21 @@ type Reach struct {
 	Text string // why; never a secret
 }
 
-// Steps of a [Reach], in order. Not every way has all.
+// Steps of a way: what a [Reach] and a [Fault] name, /ready, the doctor and the runbook alike. Not every way has all.
 const (
 	StepName           = "name"           // the host's name is resolved
 	StepTCP            = "tcp"            // it accepts a connection
 	StepTLS            = "tls"            // it proves who it is
 	StepAuthentication = "authentication" // it takes our user and password
 	StepConnections    = "connections"    // it has a connection to spare
+	StepDatabase       = "database"       // it has the database that the URL names
 	StepPrimary        = "primary"        // it takes writes
-	StepSchema         = "schema"         // there is our database, and our tables in it
-	StepQuery          = "query"          // it answers
+	StepSchema         = "schema"         // our tables are there, and new enough
+	StepQuery          = "query"          // it answers, in time and as it should
+	StepFile           = "file"           // SQLite's file can be opened: all of its way
 )
+
+// Steps is all of them, in order.
+var Steps = [...]string{
+	StepFile, StepName, StepTCP, StepTLS, StepAuthentication, StepConnections, StepDatabase, StepPrimary, StepSchema, StepQuery,
+}

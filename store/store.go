@@ -18,7 +18,7 @@ var (
 
 // A Fault is an [ErrUnavailable] that names the part that failed, for /ready and people.
 type Fault struct {
-	Part string // closed set: "dns", "connect", "authentication", "schema", "primary", "query"
+	Part string // one of Steps
 	Err  error
 }
 

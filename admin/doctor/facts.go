@@ -65,7 +65,7 @@ type LimitFacts struct {
 
 // A Fault is the step of a way that failed.
 type Fault struct {
-	Step string // "name", "tcp", "tls", "authentication", "schema", "primary", "query", "http"
+	Step string // one of store.Steps; of the public URL also "http"
 	Text string // without secrets
 }
 

@@ -37,14 +37,13 @@ var scenarios = map[string][]check{
 	Keys: {keyMissing, keyOld, keyOverdue, secretsDiffer, keyUnsealed, numbersLeft, notPublished, otherIssuer},
 }
 
-// Judge says what is wrong by the facts, the worst first. Scenario is one of [Scenarios], or [All].
-func Judge(f *Facts, scenario string) Report {
-	asked := []string{scenario}
-	if scenario == All {
-		asked = Scenarios
-	}
+// Judge says what is wrong by the facts, the worst first, of each scenario that is asked for: some of [Scenarios], or [All].
+func Judge(f *Facts, asked ...string) Report {
 	r := Report{Findings: []Finding{}}
-	for _, name := range asked {
+	for _, name := range Scenarios {
+		if !slices.Contains(asked, name) && !slices.Contains(asked, All) {
+			continue
+		}
 		for _, check := range slices.Concat(everywhere, scenarios[name]) {
 			for _, found := range check(f) {
 				r.add(name, found)
@@ -72,5 +71,12 @@ func (r *Report) add(scenario string, found Finding) {
 // one is the findings of a check that has found one thing.
 func one(f Finding) []Finding { return []Finding{f} }
 
-// Known reports whether a scenario can be asked for.
-func Known(scenario string) bool { return scenario == All || slices.Contains(Scenarios, scenario) }
+// Known reports whether scenarios can be asked for: all of them by name, or [All] alone.
+func Known(asked []string) bool {
+	for _, scenario := range asked {
+		if !slices.Contains(Scenarios, scenario) {
+			return scenario == All && len(asked) == 1
+		}
+	}
+	return true
+}

@@ -139,7 +139,7 @@ func TestUnreachableSaysTheStep(t *testing.T) {
 		store.StepTCP:            func(u *url.URL) { u.Host = "127.0.0.1:1" },
 		store.StepTLS:            func(u *url.URL) { u.RawQuery = "sslmode=require" },
 		store.StepAuthentication: func(u *url.URL) { u.User = url.UserPassword("stranger", "hunter2") },
-		store.StepSchema:         func(u *url.URL) { u.Path = "/nowhere" },
+		store.StepDatabase:       func(u *url.URL) { u.Path = "/nowhere" },
 	} {
 		u, err := url.Parse(good)
 		if err != nil {

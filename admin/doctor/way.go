@@ -8,11 +8,6 @@ import (
 	"oauth2-server/store"
 )
 
-// stepsInOrder of every way, the first to fail first.
-var stepsInOrder = []string{
-	store.StepName, store.StepTCP, store.StepTLS, store.StepAuthentication, store.StepConnections, store.StepPrimary, store.StepSchema, store.StepQuery,
-}
-
 // WayFault is nil if one of the hosts can be reached all the way; else it is the fault of the one that came furthest.
 func WayFault(way []store.Reach) *Fault {
 	furthest := -1
@@ -20,7 +15,7 @@ func WayFault(way []store.Reach) *Fault {
 		if r.Step == "" {
 			return nil
 		}
-		if furthest < 0 || slices.Index(stepsInOrder, r.Step) > slices.Index(stepsInOrder, way[furthest].Step) {
+		if furthest < 0 || slices.Index(store.Steps[:], r.Step) > slices.Index(store.Steps[:], way[furthest].Step) {
 			furthest = i
 		}
 	}
@@ -37,12 +32,7 @@ func FaultOf(err error) *Fault {
 	}
 	step := store.StepQuery
 	if fault, ok := errors.AsType[*store.Fault](err); ok {
-		switch step = fault.Part; step {
-		case "dns":
-			step = store.StepName
-		case "connect":
-			step = store.StepTCP
-		}
+		step = fault.Part
 	}
 	return &Fault{Step: step, Text: err.Error()}
 }
@@ -51,16 +41,18 @@ func FaultOf(err error) *Fault {
 type mend struct{ cause, fix string }
 
 var databaseMends = map[string]mend{
+	store.StepFile: {"the file in OAUTH2_DATABASE_URL cannot be opened, or is no database of SQLite", "ls -l FILE; it and its folder must be writable for the user of the server"},
 	store.StepName: {"the host name in OAUTH2_DATABASE_URL cannot be resolved: it is misspelt, or the resolver does not answer", "kubectl -n oauth2-server get service postgres; getent hosts HOST"},
-	store.StepTCP:  {"nothing listens at the database's address, a firewall drops the way there, or the file cannot be opened", "kubectl -n oauth2-server get pod postgres-0; kubectl -n oauth2-server logs postgres-0 --tail=100"},
-	store.StepTLS:  {"the database's certificate is not trusted or not for that name, it speaks no TLS although sslmode wants it, or it hangs", "set sslmode and sslrootcert in OAUTH2_DATABASE_URL as the database has them"},
+	store.StepTCP:  {"nothing listens at the database's address, or a firewall drops the way there", "kubectl -n oauth2-server get pod postgres-0; kubectl -n oauth2-server logs postgres-0 --tail=100"},
+	store.StepTLS:  {"the database's certificate is not trusted or not for that name, or it speaks no TLS although sslmode wants it", "set sslmode and sslrootcert in OAUTH2_DATABASE_URL as the database has them"},
 	store.StepAuthentication: {
-		"the database refuses the user or the password of OAUTH2_DATABASE_URL, or hangs before it answers", "set the password that the database has in OAUTH2_DATABASE_URL: deploy/runbook.md#rotate-the-database-password",
+		"the database refuses the user or the password of OAUTH2_DATABASE_URL", "set the password that the database has in OAUTH2_DATABASE_URL: deploy/runbook.md#rotate-the-database-password",
 	},
 	store.StepConnections: {"all of the database's connections are taken", "kubectl -n oauth2-server exec postgres-0 -- psql -U oauth2_user oauth2 -c \"select application_name, state, count(*) from pg_stat_activity group by 1, 2 order by 3 desc\""},
 	store.StepPrimary:     {"the host is a standby: no other host of OAUTH2_DATABASE_URL is a primary", "promote the standby, or name the primary in OAUTH2_DATABASE_URL"},
-	store.StepSchema:      {"the database, or a table of ours in it, does not exist", "oauth2-server migrate"},
-	store.StepQuery:       {"the database accepts connections and does not answer as it should", "kubectl -n oauth2-server logs postgres-0 --tail=100"},
+	store.StepDatabase:    {"the database that OAUTH2_DATABASE_URL names does not exist", "createdb --owner oauth2_user oauth2 (as a superuser of Postgres, with the names of OAUTH2_DATABASE_URL); oauth2-server migrate"},
+	store.StepSchema:      {"a table of ours does not exist, or is older than this binary", "oauth2-server migrate"},
+	store.StepQuery:       {"the database accepts connections and does not answer as it should: it hangs, starts, or has no time", "kubectl -n oauth2-server logs postgres-0 --tail=100"},
 }
 
 var redisMends = map[string]mend{

@@ -93,58 +93,69 @@ func (o Operations) first(ctx context.Context, q HistoryQuery, oldest *Version) 
 	return &l, err
 }
 
-// rollback is the action whose versions are marked as restored.
-const rollback = "limit.rollback"
+// ActionRollback is the action whose versions are marked as restored.
+const ActionRollback = "limit.rollback"
 
 // Rollback makes the limit again what it was at a version, or, with 0, before the newest change; a limit that was deleted comes
 // back. The new version is marked as restored. The newest change may itself be a rollback: then it is that which is taken back.
 func (o Operations) Rollback(ctx context.Context, order Order, version int64) (Change, error) {
-	current, value, err := o.remembered(ctx, order.Name, version)
+	then, err := o.remembered(ctx, order.Name, version)
 	if err != nil {
 		return Change{}, err
 	}
-	return o.change(ctx, order, rollback, func(old *store.Limit) (*store.Limit, error) {
+	done, err := o.change(ctx, order, ActionRollback, func(old *store.Limit) (*store.Limit, error) {
 		// The audit was read before the limit was held: another change may have come between.
-		if now := versionOf(old); now != current {
-			return nil, &Stale{Name: order.Name, Asked: current, Version: now}
+		if now := versionOf(old); now != then.current {
+			return nil, &Stale{Name: order.Name, Asked: then.current, Version: now}
 		}
-		return value, nil
+		return then.value, nil
 	})
+	if version == 0 {
+		done.Undone = then.newest
+	}
+	return done, err
 }
 
-// remembered is the current version of a limit, 0 of one that is deleted, and its value at another version, or, with 0, before
-// the newest change.
-func (o Operations) remembered(ctx context.Context, name string, version int64) (current int64, value *store.Limit, err error) {
+// A memory is what the audit knows of a limit that is to be made again what it was.
+type memory struct {
+	current int64        // version; 0: it is deleted
+	newest  string       // action of the newest change; "": none is known
+	value   *store.Limit // to go back to
+}
+
+// remembered is the memory of a limit and of its value at a version, or, with 0, before the newest change.
+func (o Operations) remembered(ctx context.Context, name string, version int64) (m memory, err error) {
 	rows := 0
 	err = o.recall(ctx, name, func(v Version) bool {
 		if rows++; rows == 1 {
-			current = versionOf(v.Value)
+			m.current, m.newest = versionOf(v.Value), v.Action
 		}
 		for _, l := range []*store.Limit{v.Value, v.before} {
 			if version != 0 && l != nil && l.Version == version {
-				value = l
+				m.value = l
 				return false
 			}
 		}
 		if version == 0 {
-			value = v.before
+			m.value = v.before
 		}
 		return version != 0
 	})
 	switch {
 	case err != nil:
-		return 0, nil, err
-	case value != nil:
-		return current, value, nil
+		return memory{}, err
+	case m.value != nil:
+		return m, nil
 	case rows == 0:
 		if _, err := o.Find(ctx, name); err != nil {
-			return 0, nil, err
+			return memory{}, err
 		}
 	}
+	problem := fmt.Sprintf("limit %q has no earlier version: it is as it was created", name)
 	if version != 0 {
-		return 0, nil, &store.FieldError{Field: "version", Problem: fmt.Sprintf("limit %q never had version %d: look at its history", name, version)}
+		problem = fmt.Sprintf("limit %q never had version %d: look at its history", name, version)
 	}
-	return 0, nil, &store.FieldError{Field: "version", Problem: fmt.Sprintf("limit %q has no earlier version: it is as it was created", name)}
+	return memory{}, &store.FieldError{Field: "version", Problem: problem}
 }
 
 func versionOf(l *store.Limit) int64 {

@@ -36,6 +36,7 @@ type Change struct {
 	Before *store.Limit // nil: the limit is new
 	After  *store.Limit // nil: it is deleted
 	Same   bool         // it was like that already: there is no new version
+	Undone string       // of a rollback to no version: the action that it took back, "limit.rollback" perhaps
 }
 
 // Stale says that a limit is not at the version that a change was made for. It is a [store.ErrConflict].
@@ -243,7 +244,7 @@ func (o Operations) change(ctx context.Context, order Order, action string, next
 		if done.After, err = checked(order.Name, l); err != nil {
 			return nil, err
 		}
-		done.After.Restored = action == rollback
+		done.After.Restored = action == ActionRollback
 		if old != nil && same(*old, *done.After) {
 			return nil, errSame
 		}
@@ -251,7 +252,7 @@ func (o Operations) change(ctx context.Context, order Order, action string, next
 	})
 	switch stale, isStale := errors.AsType[*Stale](err); {
 	case errors.Is(err, errSame):
-		return Change{done.Before, done.Before, true}, nil
+		return Change{Before: done.Before, After: done.Before, Same: true}, nil
 	case isStale:
 		return Change{}, o.blame(ctx, stale)
 	case err != nil:

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"oauth2-server/deploy/private"
 	"oauth2-server/hotpath/keys"
@@ -202,6 +206,63 @@ func TestCommandsSayWhatToDoAboutAMissingSchema(t *testing.T) {
 	c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t)}}
 	want(t, c.refused("client", "list"), "oauth2-server migrate")
 	want(t, c.must("migrate", "status"), "pending")
+}
+
+// Who forgot the variables is told that first: it is not the database that is missing.
+func TestCommandsSayThatNoDatabaseIsNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const unset = "OAUTH2_DATABASE_URL is not set"
+	for _, line := range []string{"doctor", "replicas", "client list", "migrate status"} {
+		c := &console{t: t}
+		status, _, errOut := c.run("", strings.Fields(line)...)
+		want(t, errOut, unset, "no database at ./oauth2.db", "oauth2-server migrate")
+		if status == 0 {
+			t.Errorf("%s: got status 0", line)
+		}
+		c.env = []string{"OAUTH2_DATABASE_URL=sqlite:./oauth2.db"}
+		if _, _, errOut = c.run("", strings.Fields(line)...); strings.Contains(errOut, unset) {
+			t.Errorf("%s: got %q of a database that is named", line, errOut)
+		}
+	}
+}
+
+func TestCommandsSayWhoMakesADatabase(t *testing.T) {
+	address, err := url.Parse(private.TestDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Path = "/of_nobody"
+	c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=" + address.String()}}
+	for _, line := range []string{"migrate", "migrate status", "client list"} {
+		want(t, c.refused(strings.Fields(line)...), `database: `, `"createdb --owner postgres of_nobody", then run "oauth2-server migrate"`)
+	}
+	_, out, _ := c.run("", "doctor", "database")
+	want(t, out, "fails at the step database: ", "fix    createdb --owner ")
+	for _, line := range strings.Split(out, "\n") {
+		if strings.Contains(line, "fix ") && strings.Contains(line, "migrate") && !strings.Contains(line, "createdb") {
+			t.Errorf("got %q, which cannot work before there is a database", line)
+		}
+	}
+}
+
+// What migrate refuses, status does not send to migrate.
+func TestMigrateStatusSaysWhatMigrateSays(t *testing.T) {
+	address := private.TestDatabase(t)
+	c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=" + address}}
+	c.must("migrate")
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "delete from flyway_schema_history where version = '2'"); err != nil {
+		t.Fatal(err)
+	}
+	_, why, _ := strings.Cut(c.refused("migrate"), "schema: ")
+	want(t, why, "was left out")
+	if status := c.refused("migrate", "status"); !strings.HasSuffix(status, why) {
+		t.Errorf("got %q, want what migrate says: %q", status, why)
+	}
 }
 
 func TestMigrate(t *testing.T) {

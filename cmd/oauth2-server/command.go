@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oauth2-server/store"
+	"oauth2-server/store/migrations"
 )
 
 // A job is one run of a command that works on the store directly.
@@ -55,10 +56,13 @@ func operator() store.Actor {
 	return store.Actor{Kind: store.ActorCLI, ID: name, Address: host}
 }
 
-// advise adds what to do about a store that is not prepared.
+// advise adds what to do about a store that is not prepared. A history that migrate refuses says itself what is wrong.
 func advise(err error) error {
 	fault, ok := errors.AsType[*store.Fault](err)
-	if ok && fault.Part == "schema" && !strings.Contains(err.Error(), "oauth2-server migrate") {
+	if _, refused := errors.AsType[migrations.Refusal](err); refused {
+		return err
+	}
+	if ok && fault.Part == store.StepSchema && !strings.Contains(err.Error(), "oauth2-server migrate") {
 		return fmt.Errorf("%w: run \"oauth2-server migrate\"", err)
 	}
 	return err

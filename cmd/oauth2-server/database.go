@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,6 +43,9 @@ type database interface {
 	Close()
 }
 
+// databaseVariable says which database it is.
+const databaseVariable = "OAUTH2_DATABASE_URL"
+
 // openDatabase opens the store. Only serve and migrate create an embedded one.
 // observe, which may be nil, is told of each query.
 func openDatabase(c *Config, create bool, observe func(query string, d time.Duration, err error)) (database, error) {
@@ -53,6 +57,10 @@ func openDatabase(c *Config, create bool, observe func(query string, d time.Dura
 		return db, nil
 	}
 	db, err := sqlite.Open(sqlite.Options{Path: c.fileName, Create: create, Version: version(), Observe: observe})
+	if errors.Is(err, store.ErrNotFound) && !slices.Contains(c.given, databaseVariable) {
+		// On the shell of somebody on call the variables are missing, as a rule, and not the database.
+		return nil, fmt.Errorf("%s is not set: set it as the servers have it. By default it is a file: %w", databaseVariable, err)
+	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return nil, fmt.Errorf("%w: give a folder that can be written, in a container by a volume, or another database in OAUTH2_DATABASE_URL", err)
 	}

@@ -25,13 +25,13 @@ var (
 func newDoctorCommand(environ []string) *cobra.Command {
 	url := ""
 	command := &cobra.Command{
-		Use:   "doctor [SCENARIO]",
+		Use:   "doctor [SCENARIO…]",
 		Short: "Say what is wrong with the server, why, and what mends it",
 		Long: "Look at the database, at Redis, at what the replicas say of themselves and at the public URL, and say what is wrong, why, and\n" +
 			"what mends it. It changes nothing, takes five seconds at most, and needs no running server. Run it with the servers' variables.\n" +
-			"SCENARIO is one of " + strings.Join(doctor.Scenarios, ", ") + ", or all (the default).\n" +
+			"Each SCENARIO is one of " + strings.Join(doctor.Scenarios, ", ") + "; or it is all (the default), alone.\n" +
 			"The exit status is 0 when nothing is wrong, 1 when something is, and 2 when that cannot be told.",
-		Args: oneScenario,
+		Args: knownScenarios,
 	}
 	command.Flags().StringVar(&url, "url", "", "URL of the public listener to look at from here; default: OAUTH2_SERVER_PUBLIC_BASE_URL")
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -46,15 +46,18 @@ func newDoctorCommand(environ []string) *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUnseen, err)
 		}
-		return tell(newOutput(command), facts, append(args, doctor.All)[0], mayColor(environ))
+		if len(args) == 0 {
+			args = []string{doctor.All}
+		}
+		return tell(newOutput(command), facts, args, mayColor(environ))
 	}
 	return command
 }
 
-// oneScenario takes one or none.
-func oneScenario(_ *cobra.Command, args []string) error {
-	if len(args) > 1 || len(args) == 1 && !doctor.Known(args[0]) {
-		return fmt.Errorf("%w: give one scenario: %s, all", errUnseen, strings.Join(doctor.Scenarios, ", "))
+// knownScenarios takes as many as are asked for; none is all.
+func knownScenarios(_ *cobra.Command, args []string) error {
+	if !doctor.Known(args) {
+		return fmt.Errorf("%w: give one or more of %s, or all alone", errUnseen, strings.Join(doctor.Scenarios, ", "))
 	}
 	return nil
 }
@@ -100,8 +103,8 @@ func (c *Config) doctorSources(db database, client redis.UniversalClient) doctor
 }
 
 // tell prints what is wrong.
-func tell(out output, facts *doctor.Facts, scenario string, color bool) error {
-	report := doctor.Judge(facts, scenario)
+func tell(out output, facts *doctor.Facts, scenarios []string, color bool) error {
+	report := doctor.Judge(facts, scenarios...)
 	view := diagnosis{facts: facts, report: &report, color: color && isTerminal(out.w)}
 	if err := out.show(report, view.String); err != nil {
 		return err

@@ -45,21 +45,30 @@ func resolve(environ []string) (given map[string]string, faults []*fault) {
 	return given, faults
 }
 
-// readValue is what the file of a NAME_FILE holds, without the line end that editors add. The path is not in
-// the error: it may be a secret in the wrong variable.
+// readValue is what the file of a NAME_FILE holds, without the line end that editors add.
 func readValue(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err, ok := errors.AsType[*fs.PathError](err); ok {
-		return "", fmt.Errorf("names no file that can be read: %w", err.Err)
+		return "", fmt.Errorf("names no file that can be read: %s: %w", shownPath(path), err.Err)
 	}
 	if err != nil {
 		return "", err
 	}
 	value := strings.TrimRight(string(content), "\r\n")
 	if value == "" {
-		return "", errors.New("names an empty file")
+		return "", fmt.Errorf("names an empty file: %s", shownPath(path))
 	}
 	return value, nil
+}
+
+// shownPath is a path for an error. What does not look like one is not shown: it may be the secret itself, in the wrong variable.
+func shownPath(path string) string {
+	for _, start := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(path, start) {
+			return path
+		}
+	}
+	return "its value is not shown, as it begins with none of /, ./ and ../ and may be a secret"
 }
 
 // parseFault says which variable could not be read as its type.

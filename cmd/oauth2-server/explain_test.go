@@ -217,7 +217,7 @@ func TestExplainThatCannotTellEndsWithStatus1(t *testing.T) {
 	want(t, c.refused("token", "explain"), "text of one token")
 
 	lost := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=postgres://u:p@127.0.0.1:1/none", "OAUTH2_JWT_SECRET=" + testSecret}}
-	want(t, lost.refused("token", "explain", opaque), "connect")
+	want(t, lost.refused("token", "explain", opaque), "tcp: ")
 }
 
 func TestRevokeTokenRefusesWhatIsNotAlive(t *testing.T) {
@@ -257,6 +257,9 @@ func TestRevokeTakesExactlyOneTarget(t *testing.T) {
 	if cut.Kind != store.CutClient || cut.Name != "x" || cut.Number == 0 {
 		t.Errorf("got %+v, want the cut-off with its number", cut)
 	}
+	want(t, c.must("revoke", "--subject", "x"), `tokens of subject "x"`, `It hits client "x".`)
+	want(t, c.must("revoke", "--subject", "mistyped"), "It hits nobody who is known", "no user of that id or name, and no client of that id")
+	want(t, c.must("revoke", "--subject", "mistyped", "--json"), `"whom": "nobody who is known`, `"name": "mistyped"`)
 }
 
 func TestWhatEndsEverythingAsksBefore(t *testing.T) {

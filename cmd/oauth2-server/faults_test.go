@@ -363,10 +363,12 @@ func TestRestoredDatabaseRevivesNoToken(t *testing.T) {
 // /ready names the part that fails.
 func TestReadyNamesWhatFails(t *testing.T) {
 	c := newCluster(t, 0)
+	without := emptyDatabase(t, c) + "_of_nobody"
 	for part, database := range map[string]string{
-		"connect": "OAUTH2_DATABASE_URL=postgres://127.0.0.1:1/x",
-		"dns":     "OAUTH2_DATABASE_URL=postgres://no-such-host.invalid/x",
-		"schema":  emptyDatabase(t, c),
+		"tcp":      "OAUTH2_DATABASE_URL=postgres://127.0.0.1:1/x",
+		"name":     "OAUTH2_DATABASE_URL=postgres://no-such-host.invalid/x",
+		"schema":   emptyDatabase(t, c),
+		"database": without,
 	} {
 		r := startReplica(t, append(c.env, database))
 		r.await("name "+part, func() bool {

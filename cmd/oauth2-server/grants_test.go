@@ -86,7 +86,7 @@ func TestGrantsListAndRevoke(t *testing.T) {
 		want(t, c.refused("grants", "list", "--subject", "nobody"), `no user "nobody"`)
 		want(t, c.refused("grants", "list", "--client", "nothing"), `no client "nothing"`)
 		want(t, c.refused("grants", "list"), "subject", "client")
-		c.must("revoke", "--subject", ben.ID.String())
+		want(t, c.must("revoke", "--subject", "Ben"), ben.ID.String(), `It hits user "ben".`)
 		want(t, c.must("grants", "list", "--subject", "ben"), "cut off")
 	})
 }

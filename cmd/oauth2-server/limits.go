@@ -41,7 +41,8 @@ type limitChange struct {
 	oneOf            []string       // flags of which one is needed
 	apart            [][]string     // flags that exclude each other
 	do               func(ctx context.Context, o limits.Operations, order limits.Order, args []string) (limits.Change, error)
-	args             int // 0: the name alone
+	args             int                             // 0: the name alone
+	note             func(done limits.Change) string // for people, of a change that was made; nil: there is none
 }
 
 func (l limitChange) command(environ []string) *cobra.Command {
@@ -61,7 +62,11 @@ func (l limitChange) command(environ []string) *cobra.Command {
 		if err != nil {
 			return aboutLimit(args[0], err)
 		}
-		return j.showLimitChange(args[0], done)
+		note := ""
+		if l.note != nil && !done.Same {
+			note = l.note(done)
+		}
+		return j.showLimitChange(args[0], done, note)
 	})
 	return command
 }
@@ -163,9 +168,28 @@ func limitsRollback() limitChange {
 	version := flags.Int64("version", 0, "go back to this version of the history; 0: to the one before the newest change")
 	return limitChange{
 		use: "rollback NAME", short: "Make a limit again what it was before the newest change, or at a version",
-		flags: flags,
+		long: "Make a limit again what it was before the newest change, or at a version. A rollback is a change, too: a second one takes the\n" +
+			"first one back, and says so; --version goes further back.",
+		flags: flags, note: rollbackNote,
 		do: func(ctx context.Context, o limits.Operations, order limits.Order, _ []string) (limits.Change, error) {
 			return o.Rollback(ctx, order, *version)
 		},
 	}
+}
+
+// rollbackNote says what is in force: who rolls back a second time, to be safe, has the bad value again.
+func rollbackNote(done limits.Change) string {
+	again := "delete it again"
+	if done.Before != nil {
+		again = "bring back " + inForce(done.Before)
+	}
+	text := fmt.Sprintf("In force now: %s. A second rollback would %s.\n", inForce(done.After), again)
+	if done.Undone == limits.ActionRollback {
+		text = "The newest change was a rollback, and THAT is taken back.\n" + text
+	}
+	return text
+}
+
+func inForce(l *store.Limit) string {
+	return fmt.Sprintf("%s, mode %s (version %d)", quotaText(l.Quota), l.Mode, l.Version)
 }

@@ -42,7 +42,11 @@ func TestLimitsThroughTheirLife(t *testing.T) {
 		c.wantAudit("limit.override")
 		want(t, c.must("limits", "show", "x"), "300/1s", "enforce", "override a/b:c  5/15m burst 9", "50/5m")
 		want(t, c.must("limits", "list"), "300/1s burst 300", "introspect.client", "shadow")
-		want(t, c.must("limits", "rollback", "x"), "5/15m burst 9  →  -")
+		first := c.must("limits", "rollback", "x")
+		want(t, first, "5/15m burst 9  →  -", "In force now: 300/1s burst 300, mode enforce (version 6). A second rollback would bring back 300/1s burst 300, mode enforce (version 5).")
+		if strings.Contains(first, "was a rollback") {
+			t.Errorf("got %q of a first rollback", first)
+		}
 		c.wantAudit("limit.rollback")
 		want(t, c.must("limits", "rollback", "x", "--version", "1"), "→  500/1s")
 		want(t, c.must("limits", "history", "x"), "rollback", "promote", "rate 400/1s → 300/1s", operator().String())
@@ -54,6 +58,22 @@ func TestLimitsThroughTheirLife(t *testing.T) {
 			t.Errorf("got %+v, want the value of version 1", l)
 		}
 	})
+}
+
+// Who rolls back twice, to be safe, has the bad value again, and is told.
+func TestASecondRollbackSaysWhatItDid(t *testing.T) {
+	c := newConsole(t)
+	const good, bad = "500/1s burst 500, mode enforce", "1/1s burst 1, mode enforce"
+	c.must("limits", "set", "x", "--endpoint", "introspect", "--key", "client", "--rate", "500/1s", "--mode", "enforce")
+	c.must("limits", "set", "x", "--rate", "1/1s", "--burst", "1")
+	want(t, c.must("limits", "rollback", "x"), "In force now: "+good, "would bring back "+bad)
+	want(t, c.must("limits", "rollback", "x"), "was a rollback, and THAT is taken back", "In force now: "+bad, "would bring back "+good)
+	c.must("limits", "override", "x", "app", "--exempt")
+	if text := c.must("limits", "rollback", "x"); strings.Contains(text, "was a rollback") {
+		t.Errorf("got %q: an override was taken back", text)
+	}
+	c.must("limits", "delete", "x")
+	want(t, c.must("limits", "rollback", "x"), "In force now: "+bad, "would delete it again")
 }
 
 func TestLimitsAsJSON(t *testing.T) {

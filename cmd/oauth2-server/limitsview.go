@@ -123,8 +123,8 @@ type limitOutcome struct {
 	After   *store.Limit `json:"after"`  // null: it is deleted
 }
 
-// showLimitChange says what changed from what to what, and what to watch next.
-func (j *job) showLimitChange(name string, done limits.Change) error {
+// showLimitChange says what changed from what to what, with what is to be noted of it, and what to watch next.
+func (j *job) showLimitChange(name string, done limits.Change, note string) error {
 	return j.show(limitOutcome{name, !done.Same, done.Before, done.After}, func() string {
 		if done.Same {
 			return fmt.Sprintf("Nothing to do: limit %q is like that already, at version %d.", name, done.After.Version)
@@ -133,7 +133,7 @@ func (j *job) showLimitChange(name string, done limits.Change) error {
 		for i := range rows {
 			rows[i][0] = "  " + rows[i][0]
 		}
-		return fmt.Sprintf("%s\n%s%s", limitHeadline(name, done), table(rows), limitAdvice(name, done.After))
+		return fmt.Sprintf("%s\n%s%s%s", limitHeadline(name, done), table(rows), note, limitAdvice(name, done.After))
 	})
 }
 

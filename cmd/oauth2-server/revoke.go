@@ -22,10 +22,10 @@ type revocation struct {
 func newRevokeCommand(environ []string) *cobra.Command {
 	var r revocation
 	command := &cobra.Command{
-		Use:   "revoke --token TOKEN | --grant ID | --client ID | --subject ID | --all",
+		Use:   "revoke --token TOKEN | --grant ID | --client ID | --subject USER | --all",
 		Short: "Revoke one token, or those of a grant, of a client, of a subject, or all",
 		Long: "Revoke one token, or what a user has allowed a client (\"grants list\" has the ids), or all that was issued up to now\n" +
-			"to a client, for a subject, or at all: access tokens, refresh tokens and codes. A user's subject is the id.\n" +
+			"to a client, for a subject, or at all: access tokens, refresh tokens and codes. The answer says whom a subject hits.\n" +
 			"What is issued afterwards is not concerned. Running replicas follow within a second.",
 		Args: cobra.NoArgs,
 	}
@@ -36,7 +36,7 @@ func newRevokeCommand(environ []string) *cobra.Command {
 	flags.StringVar(&r.token, "token", "", "text of an access token, or of a refresh token, which ends its grant; - reads it from standard input")
 	flags.StringVar(&r.grant, "grant", "", "id of a grant")
 	flags.StringVar(&r.client, "client", "", "id of a client")
-	flags.StringVar(&r.subject, "subject", "", "subject of tokens: a user's id, or that of a client")
+	flags.StringVar(&r.subject, "subject", "", "subject of tokens: id or name of a user, or id of a client")
 	flags.BoolVar(&r.all, "all", false, "all tokens")
 	flags.BoolVar(&r.yes, "yes", false, "confirm --all beforehand")
 	command.MarkFlagsOneRequired("token", "grant", "client", "subject", "all")
@@ -55,25 +55,38 @@ func (r *revocation) run(ctx context.Context, j *job, w io.Writer) error {
 		if _, err := j.db.Client(ctx, r.client); err != nil {
 			return about(r.client, err)
 		}
-		return cutOff(ctx, j, store.CutClient, r.client)
+		return cutOff(ctx, j, store.CutClient, r.client, "")
 	case r.subject != "":
-		return cutOff(ctx, j, store.CutSubject, r.subject)
+		found, err := explain.FindSubject(ctx, j.db, r.subject)
+		if err != nil {
+			return err
+		}
+		return cutOff(ctx, j, store.CutSubject, found.ID, found.Whom)
 	case r.all:
 		if err := j.confirm(r.yes, "Every token of every client will be revoked.", w); err != nil {
 			return err
 		}
-		return cutOff(ctx, j, store.CutAll, "")
+		return cutOff(ctx, j, store.CutAll, "", "")
 	}
 	return errors.New("nothing to revoke: the flag has no value")
 }
 
-func cutOff(ctx context.Context, j *job, kind store.CutoffKind, name string) error {
+// cutOff ends all tokens of the name; whom says who that is, where it is not told by the name.
+func cutOff(ctx context.Context, j *job, kind store.CutoffKind, name, whom string) error {
 	cut, err := j.db.CutOff(ctx, j.actor, kind, name)
 	if err != nil {
 		return err
 	}
-	return j.show(cut, func() string {
-		return fmt.Sprintf("All %s issued up to now are revoked (change %d); every replica follows within a second.", explain.Target(&cut), cut.Number)
+	answer := struct {
+		store.Cutoff
+		Whom string `json:"whom,omitempty"`
+	}{cut, whom}
+	return j.show(answer, func() string {
+		text := fmt.Sprintf("All %s issued up to now are revoked (change %d); every replica follows within a second.", explain.Target(&cut), cut.Number)
+		if whom != "" {
+			text += "\nIt hits " + whom + "."
+		}
+		return text
 	})
 }
 

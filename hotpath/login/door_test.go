@@ -223,7 +223,7 @@ func TestSignInTellsFaults(t *testing.T) {
 		}
 	}
 	f(store.ErrUnavailable, store.ErrUnavailable)
-	f(&store.Fault{Part: "connect", Err: errors.New("refused")}, store.ErrUnavailable)
+	f(&store.Fault{Part: store.StepTCP, Err: errors.New("refused")}, store.ErrUnavailable)
 	f(context.Canceled, context.Canceled)
 
 	door, _, finder, _ := house(t)

@@ -188,7 +188,7 @@ func TestCallWithoutDeadlineGetsOne(t *testing.T) {
 	}
 	server.Stop()
 	_, err = quick.Clients(context.Background()) // returns while the server is stopped, or the test hangs
-	wantFault(t, "Clients", err, partQuery)
+	wantFault(t, "Clients", err, store.StepQuery)
 	server.Continue()
 }
 
@@ -256,13 +256,16 @@ func TestFaultsNameTheirPart(t *testing.T) {
 		db := connectURL(t, address)
 		_, err := db.Load(within(t, 5*time.Second), func(*store.Change) error { return nil })
 		wantFault(t, "Load", err, part)
+		if way := Reach(t.Context(), address); len(way) != 1 || way[0].Step != part {
+			t.Errorf("Reach = %+v, want the step %s", way, part)
+		}
 		wantFault(t, "InsertTokens", db.InsertTokens(within(t, 5*time.Second), []store.Token{token(time.Hour)}), part)
 	}
-	f(partDNS, change(func(u *url.URL) { u.Host = "no-such-host.invalid:5432" }))
-	f(partConnect, change(func(u *url.URL) { u.Host = "127.0.0.1:1" }))
-	f(partSchema, change(func(u *url.URL) { u.Path = "/nosuch" }))
-	f(partAuthentication, change(func(u *url.URL) { u.User = url.User("nobody_of_this_name") }))
-	f(partSchema, good) // not migrated
+	f(store.StepName, change(func(u *url.URL) { u.Host = "no-such-host.invalid:5432" }))
+	f(store.StepTCP, change(func(u *url.URL) { u.Host = "127.0.0.1:1" }))
+	f(store.StepDatabase, change(func(u *url.URL) { u.Path = "/nosuch" }))
+	f(store.StepAuthentication, change(func(u *url.URL) { u.User = url.User("nobody_of_this_name") }))
+	f(store.StepSchema, good) // not migrated
 }
 
 func TestStandbyIsNotThePrimary(t *testing.T) {
@@ -292,12 +295,12 @@ func TestStandbyIsNotThePrimary(t *testing.T) {
 	}
 	db = connectURL(t, server.URL("postgres"))
 	f.db = db
-	wantFault(t, "Poll", f.poll(within(t, 10*time.Second)), partPrimary)
+	wantFault(t, "Poll", f.poll(within(t, 10*time.Second)), store.StepPrimary)
 	_, err = db.Load(within(t, 10*time.Second), func(*store.Change) error { return nil })
-	wantFault(t, "Load", err, partPrimary)
+	wantFault(t, "Load", err, store.StepPrimary)
 	_, err = db.CutOff(within(t, 10*time.Second), tester, store.CutAll, "")
-	wantFault(t, "CutOff", err, partPrimary)
-	wantFault(t, "InsertTokens", db.InsertTokens(within(t, 10*time.Second), []store.Token{token(time.Hour)}), partPrimary)
+	wantFault(t, "CutOff", err, store.StepPrimary)
+	wantFault(t, "InsertTokens", db.InsertTokens(within(t, 10*time.Second), []store.Token{token(time.Hour)}), store.StepPrimary)
 }
 
 // One pool full of waiting calls must not delay another.
@@ -320,7 +323,7 @@ func TestPoolsAreApart(t *testing.T) {
 	}
 	short, cancelShort := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancelShort()
-	wantFault(t, "a full pool", db.InsertTokens(short, []store.Token{token(time.Hour)}), partQuery)
+	wantFault(t, "a full pool", db.InsertTokens(short, []store.Token{token(time.Hour)}), store.StepQuery)
 	if _, err := db.CutOff(within(t, 2*time.Second), tester, store.CutAll, ""); err != nil {
 		t.Errorf("CutOff beside full pools: %v", err)
 	}
@@ -342,14 +345,14 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 	}
 	for range 2 {
 		_, err = db.Keys(t.Context())
-		wantFault(t, "Keys without a schema", err, partSchema)
+		wantFault(t, "Keys without a schema", err, store.StepSchema)
 	}
 	if stats := db.Stats()[3]; stats.Name != "read" || stats.Total == 0 || stats.Idle != stats.Total || stats.Acquired != 0 {
 		t.Errorf("before Close the pool is %+v", stats)
 	}
 	db.Close()
 	_, err = db.Keys(t.Context())
-	wantFault(t, "Keys", err, partQuery)
+	wantFault(t, "Keys", err, store.StepQuery)
 	for _, stats := range db.Stats() {
 		if stats.Total != 0 {
 			t.Errorf("pool %s has %d connections after Close", stats.Name, stats.Total)

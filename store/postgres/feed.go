@@ -21,7 +21,7 @@ const sqlPoll = `select seq, tag, case when seq > $1 then body end, clock_timest
 	from changes where seq >= $1 order by seq limit $2`
 
 // errStandby is the answer of a server that follows another: what it shows may be old.
-var errStandby = &store.Fault{Part: partPrimary, Err: errors.New("the database is in recovery: not a primary")}
+var errStandby = &store.Fault{Part: store.StepPrimary, Err: errors.New("the database is in recovery: not a primary")}
 
 // Poll hands out the changes after from in order, and proves with the row at
 // from that they continue the history the caller knows. ErrNotFound: they do not.
@@ -147,7 +147,7 @@ func (l *loading) head() (beat store.Beat, err error) {
 	err = l.conn.QueryRow(l.ctx, "select seq, tag, clock_timestamp() from changes order by seq desc limit 1").
 		Scan(&beat.Cursor.Seq, &beat.Cursor.Tag, &beat.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return beat, &store.Fault{Part: partSchema, Err: errors.New("table changes is empty: its newest row must never be deleted")}
+		return beat, &store.Fault{Part: store.StepSchema, Err: errors.New("table changes is empty: its newest row must never be deleted")}
 	}
 	return beat, err
 }
@@ -163,7 +163,7 @@ func (l *loading) schema(steps []migrations.Migration) error {
 		return err
 	}
 	if len(pending) > 0 {
-		return &store.Fault{Part: partSchema, Err: fmt.Errorf("the database lacks %s: %s", pending[0].Script, migrateHint)}
+		return &store.Fault{Part: store.StepSchema, Err: fmt.Errorf("the database lacks %s: %s", pending[0].Script, migrateHint)}
 	}
 	return nil
 }

@@ -210,5 +210,5 @@ func TestInspectOfAStoppedServerEnds(t *testing.T) {
 	server.Stop()
 	_, err := db.Inspect(t.Context())
 	server.Continue()
-	wantFault(t, "inspect", err, "connect")
+	wantFault(t, "inspect", err, store.StepQuery) // as Reach
 }

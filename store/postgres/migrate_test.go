@@ -73,7 +73,7 @@ func TestMigrateWaitsForFlyway(t *testing.T) {
 	run(t, flyway, "select pg_advisory_lock($1)", key)
 
 	_, err := db.Migrate(within(t, 300*time.Millisecond))
-	wantFault(t, "Migrate beside Flyway", err, partQuery)
+	wantFault(t, "Migrate beside Flyway", err, store.StepQuery)
 	if get[bool](t, flyway, "select to_regclass('changes') is not null") {
 		t.Error("Migrate made tables while Flyway held the lock")
 	}
@@ -129,12 +129,12 @@ func TestMigrateRefusesAHistoryItCannotContinue(t *testing.T) {
 		db := openDB(t)
 		run(t, sql(t, db.options.URL), forge)
 		_, err := db.Migrate(within(t, 10*time.Second))
-		wantFault(t, "Migrate", err, partSchema)
+		wantFault(t, "Migrate", err, store.StepSchema)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Migrate = %v, want the words %q", err, want)
 		}
 		_, err = db.Load(within(t, 10*time.Second), func(*store.Change) error { return nil })
-		wantFault(t, "Load", err, partSchema)
+		wantFault(t, "Load", err, store.StepSchema)
 	}
 	f("changed after it was applied", "update flyway_schema_history set checksum = checksum + 1")
 	f("failed", "update flyway_schema_history set success = false")
@@ -159,7 +159,7 @@ func TestNewerSchemaIsServedAndOlderIsNot(t *testing.T) {
 	}
 	run(t, conn, "delete from flyway_schema_history")
 	err = load()
-	wantFault(t, "Load on an older schema", err, partSchema)
+	wantFault(t, "Load on an older schema", err, store.StepSchema)
 	if err == nil || !strings.Contains(err.Error(), migrateHint) {
 		t.Errorf("Load = %v, want %s", err, migrateHint)
 	}

@@ -70,7 +70,7 @@ func (p *pool) use(ctx context.Context, f func(*pgx.Conn) error) error {
 		return err
 	}
 	err = f(place.conn)
-	if fault, ok := errors.AsType[*store.Fault](classify(err)); ok && fault.Part == partPrimary {
+	if fault, ok := errors.AsType[*store.Fault](classify(err)); ok && fault.Part == store.StepPrimary {
 		p.drop(place) // it was a primary once: the next connection finds out which server is
 	}
 	return err

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -59,82 +57,20 @@ func reach(ctx context.Context, config *pgx.ConnConfig) store.Reach {
 	if !strings.HasPrefix(config.Host, "/") {
 		r.Host = net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
 	}
-	w := &walk{secured: config.TLSConfig != nil}
-	if err := w.walk(ctx, config); err != nil {
-		r.Step, r.Text = w.failed(err), reason(err)
+	if err := walk(ctx, config); err != nil {
+		r.Step, r.Text = failedStep(err), reason(err)
 	}
 	return r
 }
 
-// A walk remembers how far it came, for errors that do not say it.
-type walk struct {
-	secured   bool // TLS is next after TCP
-	accepted  bool // over TCP
-	connected bool
-}
-
-func (w *walk) walk(ctx context.Context, config *pgx.ConnConfig) error {
-	dial := config.DialFunc
-	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		w.accepted = w.accepted || err == nil
-		return conn, err
-	}
+func walk(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config) // refuses a standby
 	if err != nil {
 		return err
 	}
 	defer hangUp(conn)
-	w.connected = true
 	_, err = conn.Exec(ctx, "select from "+migrations.Table+" limit 1")
 	return err
-}
-
-// failed is the step that an error belongs to.
-func (w *walk) failed(err error) string {
-	if errors.Is(err, errStandby) {
-		return store.StepPrimary
-	}
-	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return refusedStep(refusal.Code)
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return store.StepName
-	}
-	switch {
-	case w.connected:
-		return store.StepQuery
-	case !w.accepted:
-		return store.StepTCP
-	case w.secured || isTLS(err):
-		return store.StepTLS
-	}
-	return store.StepAuthentication // the server says nothing, or hangs up
-}
-
-// refusedStep is the step at which Postgres answers with a SQLSTATE.
-func refusedStep(code string) string {
-	switch {
-	case strings.HasPrefix(code, "28"):
-		return store.StepAuthentication
-	case code == "53300": // too_many_connections
-		return store.StepConnections
-	case code == "25006": // read_only_sql_transaction
-		return store.StepPrimary
-	case code == "3D000", code == "3F000", code == "42P01", code == "42703": // no such database, schema, table, column
-		return store.StepSchema
-	}
-	return store.StepQuery
-}
-
-func isTLS(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	return strings.Contains(err.Error(), "TLS") || strings.Contains(err.Error(), "tls:")
 }
 
 // reason is an error for people: the last of pgx's attempts at the host, without the user and the database it names before. No text

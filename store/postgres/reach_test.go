@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"oauth2-server/deploy/private"
 	"oauth2-server/store"
@@ -63,7 +66,7 @@ func TestReachSaysAtWhichStepTheWayEnds(t *testing.T) {
 	wantStep(t, "nothing listens", variant(t, address, func(u *url.URL) { u.Host = free.Addr().String() }), store.StepTCP, "refused")
 	wantStep(t, "no TLS", variant(t, address, func(u *url.URL) { u.RawQuery = "sslmode=require" }), store.StepTLS, "refused TLS")
 	wantStep(t, "no such user", variant(t, address, func(u *url.URL) { u.User = url.UserPassword("nobody", "hunter2") }), store.StepAuthentication, "nobody")
-	wantStep(t, "no such database", variant(t, address, func(u *url.URL) { u.Path = "/nowhere" }), store.StepSchema, "nowhere")
+	wantStep(t, "no such database", variant(t, address, func(u *url.URL) { u.Path = "/nowhere" }), store.StepDatabase, "nowhere")
 	if way := Reach(t.Context(), "postgres://%zz"); way != nil {
 		t.Errorf("got %v of a URL that cannot be read", way)
 	}
@@ -73,7 +76,44 @@ func TestReachOfAStoppedServerEnds(t *testing.T) {
 	server, db := ownServer(t)
 	server.Stop()
 	defer server.Continue()
-	wantStep(t, "stopped", db.options.URL, store.StepAuthentication, "no answer")
+	for _, mode := range []string{"disable", "prefer", "require"} { // the kernel takes the connection; no TLS is to blame
+		address := variant(t, db.options.URL, func(u *url.URL) { u.RawQuery = "sslmode=" + mode })
+		wantStep(t, "stopped, sslmode="+mode, address, store.StepQuery, "no answer")
+		_, err := connectURL(t, address).Inspect(within(t, 5*time.Second))
+		wantFault(t, "inspect, sslmode="+mode, err, store.StepQuery)
+	}
+}
+
+// A firewall that drops is told from a server that hangs, and of several addresses the one that came furthest counts.
+func TestFailedStepOfSilence(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	f := func(what, query string, lookup []string, step string) {
+		t.Helper()
+		config, err := connConfig(Options{URL: "postgres://anna@db/app?" + query})
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.LookupFunc = func(context.Context, string) ([]string, error) { return lookup, nil }
+		dial := config.DialFunc
+		config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == "192.0.2.1:5432" {
+				<-ctx.Done()
+				return nil, &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+			}
+			return dial(ctx, network, silent.Addr().String())
+		}
+		_, err = pgx.ConnectConfig(within(t, 300*time.Millisecond), config)
+		if got := failedStep(err); got != step {
+			t.Errorf("%s: got the step %s of %v, want %s", what, got, err, step)
+		}
+	}
+	f("dropped", "sslmode=require", []string{"192.0.2.1"}, store.StepTCP)
+	f("hangs", "sslmode=require", []string{"192.0.2.2"}, store.StepQuery)
+	f("hangs, then no time is left", "sslmode=disable", []string{"192.0.2.2", "192.0.2.1"}, store.StepQuery)
 }
 
 func TestReachTriesEveryHost(t *testing.T) {

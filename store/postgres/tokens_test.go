@@ -42,7 +42,7 @@ func TestOneBadRowRefusesTheBatch(t *testing.T) {
 func TestMissingPartitionIsAFaultThatSaysSo(t *testing.T) {
 	db := openDB(t)
 	err := db.InsertTokens(t.Context(), []store.Token{token(30 * 24 * time.Hour)})
-	wantFault(t, "InsertTokens", err, partSchema)
+	wantFault(t, "InsertTokens", err, store.StepSchema)
 	if err == nil || !strings.Contains(err.Error(), "no partition") {
 		t.Errorf("got %v, want the words %q", err, "no partition")
 	}

@@ -12,13 +12,6 @@ import (
 	"oauth2-server/store"
 )
 
-// Parts of a [store.Fault].
-const (
-	partConnect = "connect"
-	partSchema  = "schema"
-	partQuery   = "query"
-)
-
 // classify puts an error of the database into the store's words. Whatever is
 // not about the rows that were given is a fault: a locked, full or read-only
 // file, a deadline, a closed database.
@@ -31,7 +24,7 @@ func classify(err error) error {
 	}
 	refused, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
-		return &store.Fault{Part: partQuery, Err: err}
+		return &store.Fault{Part: store.StepQuery, Err: err}
 	}
 	switch refused.Code() & 0xff { // the rest is the extended code
 	case codes.SQLITE_CONSTRAINT:
@@ -39,12 +32,12 @@ func classify(err error) error {
 	case codes.SQLITE_TOOBIG, codes.SQLITE_MISMATCH, codes.SQLITE_RANGE, codes.SQLITE_MISUSE:
 		return err
 	case codes.SQLITE_CANTOPEN, codes.SQLITE_NOTADB, codes.SQLITE_PERM:
-		return &store.Fault{Part: partConnect, Err: err}
+		return &store.Fault{Part: store.StepFile, Err: err}
 	}
 	if strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") {
-		return &store.Fault{Part: partSchema, Err: err} // SQLite has no code of its own for it
+		return &store.Fault{Part: store.StepSchema, Err: err} // SQLite has no code of its own for it
 	}
-	return &store.Fault{Part: partQuery, Err: err}
+	return &store.Fault{Part: store.StepQuery, Err: err}
 }
 
 // connecting is classify for the steps of opening the file.
@@ -52,7 +45,7 @@ func (db *DB) connecting(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &store.Fault{Part: partConnect, Err: fmt.Errorf("open database %s: %w", db.options.Path, err)}
+	return &store.Fault{Part: store.StepFile, Err: fmt.Errorf("open database %s: %w", db.options.Path, err)}
 }
 
 // missing is the path where there is no database.

@@ -42,11 +42,11 @@ func TestWhatIsNoDatabaseDoesNotOpen(t *testing.T) {
 	path := newFile(t)
 	must(t, os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600))
 	_, err := Open(Options{Path: path})
-	wantFault(t, err, "connect")
+	wantFault(t, err, "file")
 	_, err = Open(Options{Path: t.TempDir(), Create: true})
-	wantFault(t, err, "connect")
+	wantFault(t, err, "file")
 	_, err = Open(Options{Path: path + "/below/a.db", Create: true})
-	wantFault(t, err, "connect")
+	wantFault(t, err, "file")
 }
 
 func TestMissingTablesAreAFaultOfTheSchema(t *testing.T) {
