@@ -21,6 +21,7 @@ type Inspection struct {
 	// Of Postgres alone.
 	Connections  Connections
 	Waits        []LockWait
+	Locks        []Lock        // that keep others out of our tables, and are not new; the longest held first
 	Transactions []Transaction // open for longer than OldTransaction, or prepared; the oldest first
 	Standbys     []Standby
 	Slots        []Slot
@@ -88,6 +89,18 @@ type LockWait struct {
 	HolderApp   string
 	HolderState string        // "active", "idle in transaction", …
 	Held        time.Duration // age of the holder's transaction
+	HolderVerb  string        // first word of the statement that the holder runs, or ran last
+}
+
+// A Lock on a table of ours keeps its writers out, or everybody.
+type Lock struct {
+	PID         int
+	Application string
+	State       string        // "active", "idle in transaction", …; empty: hidden from us
+	Table       string        // one of them
+	Mode        string        // "AccessExclusiveLock", …
+	Held        time.Duration // age of the transaction; 0: hidden from us
+	Verb        string        // first word of the statement that it runs, or ran last
 }
 
 // A Transaction is one that has been open for long.

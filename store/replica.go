@@ -27,21 +27,24 @@ type Vitals struct {
 	Revision string    `json:"revision,omitempty"` // of the source it was built of
 	Go       string    `json:"go,omitempty"`
 	Host     string    `json:"host,omitempty"`     // name of its machine or pod
+	Platform string    `json:"platform,omitempty"` // what runs it: one of those below; empty: it does not say
 	Ended    time.Time `json:"ended,omitzero"`     // when it ended in good order
 	Ready    bool      `json:"ready"`              // /ready answers 200
-	Draining bool      `json:"draining,omitempty"` // it was told to end, and fails for that
+	Draining bool      `json:"draining,omitempty"` // it ends, and fails for that
+	Fault    string    `json:"fault,omitempty"`    // why it ends by itself; empty while it does not, or was told to end
 	Failing  []string  `json:"failing,omitempty"`  // the checks for which it does not, each with its detail
 
-	Issuer      string    `json:"issuer,omitempty"`
-	Config      string    `json:"config,omitempty"`       // fingerprint of the settings that replicas must share
-	Secrets     []string  `json:"secrets,omitempty"`      // fingerprints of OAUTH2_JWT_SECRET, the sealing one first, as keys name them
-	SessionKeys []string  `json:"session_keys,omitempty"` // fingerprints of OAUTH2_SESSION_KEY, the sealing one first
-	Reload      string    `json:"reload,omitempty"`       // why what the files hold now is refused
-	Unfinished  string    `json:"unfinished,omitempty"`   // why what the files hold now is in force, but not finished in the store
-	Restart     []string  `json:"restart,omitempty"`      // variables whose files hold what only a restart puts in force
-	TLSUntil    time.Time `json:"tls_until,omitzero"`     // end of the certificate of the listeners
-	Skew        int64     `json:"skew_ms"`                // this machine's clock less the store's, milliseconds
-	Redis       string    `json:"redis,omitempty"`        // "off", "up" or "down"
+	Issuer      string            `json:"issuer,omitempty"`
+	Config      string            `json:"config,omitempty"`       // fingerprint of the settings that replicas must share
+	Settings    map[string]string `json:"settings,omitempty"`     // the same of each of those settings, by name
+	Secrets     []string          `json:"secrets,omitempty"`      // fingerprints of OAUTH2_JWT_SECRET, the sealing one first, as keys name them
+	SessionKeys []string          `json:"session_keys,omitempty"` // fingerprints of OAUTH2_SESSION_KEY, the sealing one first
+	Reload      string            `json:"reload,omitempty"`       // why what the files hold now is refused
+	Unfinished  string            `json:"unfinished,omitempty"`   // why what the files hold now is in force, but not finished in the store
+	Restart     []string          `json:"restart,omitempty"`      // variables whose files hold what only a restart puts in force
+	TLSUntil    time.Time         `json:"tls_until,omitzero"`     // end of the certificate of the listeners
+	Skew        int64             `json:"skew_ms"`                // this machine's clock less the store's, milliseconds
+	Redis       string            `json:"redis,omitempty"`        // "off", "up" or "down"
 
 	Processors  int     `json:"processors"`                   // GOMAXPROCS
 	CPUQuota    float64 `json:"cpu_quota,omitempty"`          // cores that the cgroup allows; 0: no bound
@@ -66,6 +69,14 @@ type Vitals struct {
 	Proxy   ProxyVitals           `json:"proxy"`
 	Counts  map[string]float64    `json:"counts,omitempty"` // increases of other counters, by name without oauth2_server_
 }
+
+// What runs a replica.
+const (
+	PlatformKubernetes = "kubernetes"
+	PlatformCompose    = "compose" // as in deploy/compose.yaml
+	PlatformSystemd    = "systemd"
+	PlatformProcess    = "process" // started by hand, in a container of another sort, or by something else
+)
 
 // PoolVitals is one pool of database connections.
 type PoolVitals struct {

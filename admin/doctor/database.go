@@ -27,7 +27,7 @@ const (
 // databaseChecks are of what the database says of itself, and of what replicas say of it.
 var databaseChecks = []check{
 	databaseUnreachable, databaseHosts, schemaBehind, schemaNewer, schemaRefused, notDurable, tornPages, connectionsTaken, connectionsNeeded,
-	lockWaits, longTransactions, idleTransactions, preparedTransactions, standbyMissing, standbyLag, standbyAsynchronous, slotHoldsLog,
+	lockWaits, lockHeld, longTransactions, idleTransactions, preparedTransactions, standbyMissing, standbyLag, standbyAsynchronous, slotHoldsLog,
 	partitionsMissing, wraparound, autovacuumOff, slowQueries, failingQueries, poolWaits, databaseFar, checkpointsRequested, deadlocks, tempFiles,
 	journalMode, fileDamaged, partsUnseen,
 }
@@ -217,7 +217,7 @@ func deadlocks(f *Facts) []Finding {
 		}
 		return one(Finding{
 			ID: "database.deadlocks", Severity: Warning, Evidence: fmt.Sprintf("%d deadlocks since %s", s.Counters.Deadlocks, s.Counters.Since.UTC().Format(time.DateTime)),
-			Cause: "something else writes to our tables, or locks them in another order", Fix: "kubectl -n oauth2-server logs postgres-0 | grep -A5 'deadlock detected'", Runbook: "#high-5xx-or-latency",
+			Cause: "something else writes to our tables, or locks them in another order", Fix: f.commands(nil).deadlocks, Runbook: "#high-5xx-or-latency",
 		})
 	})
 }
@@ -282,10 +282,23 @@ func partsUnseen(f *Facts) []Finding {
 		if parts == nil {
 			return nil
 		}
+		cause, fix := whyUnseen(strings.Join(parts, "; "))
 		return one(Finding{
-			ID: "database.unseen", Severity: Info, Evidence: "not looked at: " + strings.Join(parts, "; "),
-			Cause: "the user of OAUTH2_DATABASE_URL may not see it, it is locked, or there was no time left",
-			Fix:   "psql -c 'grant pg_monitor to USER'", Runbook: "#readiness-failing",
+			ID: "database.unseen", Severity: Info, Evidence: "not looked at: " + strings.Join(parts, "; "), Cause: cause, Fix: fix, Runbook: "#readiness-failing",
 		})
 	})
+}
+
+// The SQLSTATEs stand in the database's own words: insufficient_privilege, lock_not_available.
+func isForbidden(why string) bool { return strings.Contains(why, "42501") }
+func isLocked(why string) bool    { return strings.Contains(why, "55P03") }
+
+func whyUnseen(text string) (cause, fix string) {
+	switch {
+	case isForbidden(text):
+		return "the user of OAUTH2_DATABASE_URL may not see it", "psql -c 'grant pg_monitor to USER', with the user of OAUTH2_DATABASE_URL"
+	case isLocked(text):
+		return "somebody keeps it locked: database.lock_wait and database.lock_held name who", "end who holds the lock, and ask again"
+	}
+	return "it has not answered in time, or fails", "ask again when the database has less to do"
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,10 +43,54 @@ func lockWaits(f *Facts) []Finding {
 		}
 		return one(Finding{
 			ID: "database.lock_wait", Severity: severity,
-			Evidence: fmt.Sprintf("%d wait for a lock; %s (pid %d) has waited %s for %s (pid %d, %s), whose transaction is %s old",
-				len(waits), longest.Application, longest.PID, rounded(longest.Waited), longest.HolderApp, longest.Holder, longest.HolderState, rounded(longest.Held)),
+			Evidence: fmt.Sprintf("%d wait for a lock; %s (pid %d) has waited %s for %s (pid %d, %s), whose transaction %s%s",
+				len(waits), longest.Application, longest.PID, rounded(longest.Waited), longest.HolderApp, longest.Holder, cmp.Or(longest.HolderState, "state hidden"), age(longest.Held), lastVerb(longest.HolderVerb)),
 			Cause: "a transaction keeps a lock that others need", Fix: ending(longest.HolderApp, longest.Holder), Runbook: "#high-5xx-or-latency",
 		})
+	})
+}
+
+// lastVerb is the kind of the statement that a transaction runs, or ran last.
+func lastVerb(verb string) string {
+	if verb == "" {
+		return ""
+	}
+	return "; its last statement is a " + strings.ToLower(verb)
+}
+
+// age is that of a transaction, which not all may see.
+func age(held time.Duration) string {
+	if held == 0 {
+		return "is hidden from us"
+	}
+	return "is " + rounded(held) + " old"
+}
+
+// keptOut reports whether the inspection itself has waited for a lock in vain.
+func keptOut(s *store.Inspection) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(s.Unseen)), isLocked)
+}
+
+// lockHeld is for locks that nobody waits for at this moment: who did has given up.
+func lockHeld(f *Facts) []Finding {
+	return inspected(f, func(s *store.Inspection) []Finding {
+		var found []Finding
+		for _, l := range s.Locks {
+			known := l.Held >= lockWaited || l.Held == 0 && keptOut(s)
+			if !known || slices.ContainsFunc(s.Waits, func(w store.LockWait) bool { return w.Holder == l.PID && w.Waited >= lockWaited }) {
+				continue
+			}
+			severity := Warning
+			if l.Held >= lockWaitedBad && !takesItsTime(l.Application) {
+				severity = Critical
+			}
+			found = append(found, Finding{
+				ID: "database.lock_held", Severity: severity,
+				Evidence: fmt.Sprintf("%s (pid %d, %s) has the %s on %s; its transaction %s%s", l.Application, l.PID, cmp.Or(l.State, "state hidden"), l.Mode, l.Table, age(l.Held), lastVerb(l.Verb)),
+				Cause:    "a transaction keeps a lock on a table of the server: whoever writes to it waits and fails, and with an AccessExclusiveLock whoever reads", Fix: ending(l.Application, l.PID), Runbook: "#high-5xx-or-latency",
+			})
+		}
+		return found[:min(len(found), pidsShown)]
 	})
 }
 
@@ -88,8 +133,11 @@ func takesItsTime(application string) bool {
 
 // ending is how a transaction comes to its end.
 func ending(application string, pid int) string {
-	if takesItsTime(application) {
+	switch {
+	case takesItsTime(application):
 		return "wait for it, or dump from a standby"
+	case pid == 0:
+		return "psql -c 'select gid, prepared from pg_prepared_xacts order by 2', then: psql -c \"rollback prepared 'GID'\""
 	}
 	return fmt.Sprintf("psql -c 'select pg_terminate_backend(%d)'", pid)
 }
@@ -280,7 +328,7 @@ func slowQueries(f *Facts) []Finding {
 		work := r.Vitals.Queries[name]
 		return &Finding{
 			ID: "database.slow_queries", Severity: severity, Evidence: fmt.Sprintf("p99 of the query %q is %s, p50 %s (%d calls of the last minute on %s)", name, millis(work.P99), millis(work.P50), work.Count, place(r)),
-			Cause: "the database's disk or processor is busy, a lock is waited for, or the network is slow; the other findings of this scenario say which", Fix: "oauth2-server doctor database; kubectl -n oauth2-server top pod postgres-0", Runbook: "#token-endpoint-slow",
+			Cause: "the database's disk or processor is busy, a lock is waited for, or the network is slow; the other findings of this scenario say which", Fix: f.commands(r).postgresLoad, Runbook: "#token-endpoint-slow",
 		}
 	})
 }
@@ -302,7 +350,7 @@ func failingQueries(f *Facts) []Finding {
 		}
 		return &Finding{
 			ID: "database.query_faults", Severity: Critical, Evidence: fmt.Sprintf("%d of %d queries of the last minute failed on %s, most of them %q (%d)", total.Faults, total.Count, place(r), worst, most),
-			Cause: "the database refuses, ends or does not answer queries of this replica", Fix: "kubectl -n oauth2-server logs postgres-0 --tail=100; oauth2-server doctor database", Runbook: "#high-5xx-or-latency",
+			Cause: "the database refuses, ends or does not answer queries of this replica", Fix: f.commands(r).postgresLog, Runbook: "#high-5xx-or-latency",
 		}
 	})
 }
@@ -313,7 +361,7 @@ func poolWaits(f *Facts) []Finding {
 		if pool == nil {
 			return nil
 		}
-		fix := "oauth2-server doctor database: the queries that hold the connections are slow"
+		fix := "the queries that hold the connections are slow: " + f.commands(r).postgresLoad
 		if pool.Name == "read" {
 			fix = fmt.Sprintf("set OAUTH2_DATABASE_READ_CONNECTIONS=%d and restart, if the database has them to spare", 2*pool.Limit)
 		}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,13 +66,14 @@ func mixedVersions(f *Facts) []Finding {
 		parts = append(parts, fmt.Sprintf("%s on %d", v, count[v]))
 	}
 	over, last := settled(f, alive)
+	do := f.commands(nil)
 	found := Finding{
 		ID: "deploy.versions", Severity: Info, Evidence: fmt.Sprintf("%s; the last start was %s ago", strings.Join(parts, ", "), ago(f.Now, last)),
-		Cause: "a rollout is under way", Fix: "kubectl -n oauth2-server rollout status deploy/oauth2-server", Runbook: "#roll-back-a-bad-deploy",
+		Cause: "a rollout is under way", Fix: do.status, Runbook: "#roll-back-a-bad-deploy",
 	}
 	if over {
 		found.Severity, found.Cause = Warning, "a rollout stands still, or a replica was left behind"
-		found.Fix += "; kubectl -n oauth2-server rollout undo deploy/oauth2-server"
+		found.Fix += "; " + do.undo
 	}
 	return one(found)
 }
@@ -87,12 +89,36 @@ func mixedConfig(f *Facts) []Finding {
 	found := Finding{
 		ID: "deploy.config_differs", Severity: Warning, Evidence: fmt.Sprintf("%d configurations on %d replicas; %d of one is %s", len(configs), len(alive), count[rare], places(odd)),
 		Cause: "settings that replicas must share (issuer, algorithm, format, lives of tokens, proxies, origins) are not the same",
-		Fix:   "oauth2-server config check, in each place; kubectl -n oauth2-server rollout restart deploy/oauth2-server", Runbook: "#roll-back-a-bad-deploy",
+		Fix:   "oauth2-server config check, in each place; " + f.commands(nil).restart, Runbook: "#roll-back-a-bad-deploy",
+	}
+	if names := differing(alive); names != nil {
+		found.Evidence += "; they differ in " + strings.Join(names, ", ")
+		found.Cause = "settings that replicas must share are not the same"
 	}
 	if over, _ := settled(f, alive); !over && versionsDiffer(alive) {
 		found.Severity = Info // the rollout brings it
 	}
 	return one(found)
+}
+
+// differing are the settings that are not the same on every replica which tells them.
+func differing(all []store.Replica) []string {
+	first, differ := (map[string]string)(nil), map[string]bool{}
+	for i := range all {
+		mine := all[i].Vitals.Settings
+		switch {
+		case mine == nil:
+			continue // of an older version
+		case first == nil:
+			first = mine
+		}
+		for _, name := range slices.Concat(slices.Collect(maps.Keys(first)), slices.Collect(maps.Keys(mine))) {
+			if first[name] != mine[name] {
+				differ[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(differ))
 }
 
 func versionsDiffer(all []store.Replica) bool {
@@ -117,7 +143,7 @@ func byPlace(f *Facts, take func(r *store.Replica) bool) (names []string, found 
 	return names, found
 }
 
-// unclean reports whether the replica is gone without a word. One of an older version never has one.
+// unclean reports whether the replica is gone and has not ended in good order. One of an older version never says that it has.
 func unclean(f *Facts, r *store.Replica) bool {
 	return r.Vitals.Ended.IsZero() && f.Now.Sub(r.Seen) >= store.Alive && !unspoken(r)
 }
@@ -130,16 +156,17 @@ func restarts(f *Facts) []Finding {
 		if len(started[name]) < restartsMany || len(crashed[name]) >= endsMany {
 			continue // the crash loop is told by uncleanEnds
 		}
+		do := f.commands(&started[name][0])
 		found = append(found, Finding{
-			ID: "deploy.restarts", Severity: Warning, Evidence: fmt.Sprintf("%d starts of %s within the last hour, %d of them ended without a word", len(started[name]), name, len(crashed[name])),
+			ID: "deploy.restarts", Severity: Warning, Evidence: fmt.Sprintf("%d starts of %s within the last hour, %d of them did not end in good order", len(started[name]), name, len(crashed[name])),
 			Cause: "the server ends again and again: its log, or that of what starts it, says why",
-			Fix:   "kubectl -n oauth2-server describe pods -l app=oauth2-server; kubectl -n oauth2-server logs deploy/oauth2-server --previous", Runbook: "#roll-back-a-bad-deploy",
+			Fix:   do.state + "; " + do.before, Runbook: "#roll-back-a-bad-deploy",
 		})
 	}
 	return found
 }
 
-// uncleanEnds are those that registered no end: kill -9, a crash, the kernel's want of memory, or a machine that is gone.
+// uncleanEnds are those that registered no end in good order: a fault of their own, kill -9, a crash, the kernel's want of memory, or a machine that is gone.
 func uncleanEnds(f *Facts) []Finding {
 	names, ended := byPlace(f, func(r *store.Replica) bool { return unclean(f, r) && f.Now.Sub(r.Seen) < recent })
 	var found []Finding
@@ -151,17 +178,25 @@ func uncleanEnds(f *Facts) []Finding {
 
 func uncleanEnd(f *Facts, name string, all []store.Replica) Finding {
 	last := slices.MaxFunc(all, func(a, b store.Replica) int { return a.Seen.Compare(b.Seen) })
+	do, how := f.commands(&last), "ended without a word"
+	if last.Vitals.Fault != "" {
+		how = "did not end in good order"
+	}
 	found := Finding{
 		ID: "deploy.unclean_end", Severity: Warning,
-		Evidence: fmt.Sprintf("%s ended without a word %d times within the last hour; it was last seen %s ago, after %s", name, len(all), ago(f.Now, last.Seen), rounded(last.Seen.Sub(last.Started))),
+		Evidence: fmt.Sprintf("%s %s %d times within the last hour; it was last seen %s ago, after %s", name, how, len(all), ago(f.Now, last.Seen), rounded(last.Seen.Sub(last.Started))),
 		Cause:    "the process was killed, crashed, or its machine is gone",
-		Fix:      "kubectl -n oauth2-server get pods -l app=oauth2-server; kubectl -n oauth2-server logs deploy/oauth2-server --previous", Runbook: "#service-health",
+		Fix:      do.state + "; " + do.before, Runbook: "#service-health",
 	}
 	if len(all) >= endsMany {
 		found.ID, found.Severity, found.Runbook = "deploy.crash_loop", Critical, "#roll-back-a-bad-deploy"
-		found.Fix = "kubectl -n oauth2-server logs deploy/oauth2-server --previous; kubectl -n oauth2-server rollout undo deploy/oauth2-server"
+		found.Fix = do.before + "; " + do.undo
 	}
-	if v := &last.Vitals; v.MemoryLimit > 0 && float64(v.Memory) > memoryKilled*float64(v.MemoryLimit) {
+	switch v := &last.Vitals; {
+	case v.Fault != "":
+		found.Evidence += ", and ended by itself: " + v.Fault
+		found.Cause = "it refused to start, or a part of it failed for good: its log says why"
+	case v.MemoryLimit > 0 && float64(v.Memory) > memoryKilled*float64(v.MemoryLimit):
 		found.Evidence += fmt.Sprintf(", with %s of %s of memory", size(v.Memory), size(v.MemoryLimit))
 		found.Cause, found.Runbook = "most likely the kernel killed it for want of memory (OOMKilled)", "#memory-growth"
 	}
@@ -177,7 +212,7 @@ func recentStarts(f *Facts) []Finding {
 	_, last := settled(f, started)
 	return one(Finding{
 		ID: "deploy.recent", Severity: Info, Evidence: fmt.Sprintf("starts within the last hour: %d, the last %s ago, of %s", len(started), ago(f.Now, last), strings.Join(versions, ", ")),
-		Cause: "what began then may have come with it", Fix: "kubectl -n oauth2-server rollout history deploy/oauth2-server", Runbook: "#roll-back-a-bad-deploy",
+		Cause: "what began then may have come with it", Fix: f.commands(nil).history, Runbook: "#roll-back-a-bad-deploy",
 	})
 }
 
@@ -215,15 +250,15 @@ func restartOwed(f *Facts) []Finding {
 		return &Finding{
 			ID: "deploy.restart_owed", Severity: Warning, Evidence: place(r) + ": its files hold another " + strings.Join(r.Vitals.Restart, ", ") + " than is in force",
 			Cause: "these were changed while the server ran, and need a restart, or have to be put back",
-			Fix:   "kubectl -n oauth2-server rollout restart deploy/oauth2-server", Runbook: "#rotate-signing-material",
+			Fix:   f.commands(r).restart, Runbook: "#rotate-signing-material",
 		}
 	})
 }
 
 func certificateEnds(f *Facts) []Finding {
-	found := f.each(func(r *store.Replica) *Finding { return certificate(f.Now, r.Vitals.TLSUntil, place(r)) })
+	found := f.each(func(r *store.Replica) *Finding { return certificate(f, r.Vitals.TLSUntil, place(r)) })
 	if f.Public != nil {
-		if outside := certificate(f.Now, f.Public.TLSUntil, f.Public.URL); outside != nil {
+		if outside := certificate(f, f.Public.TLSUntil, f.Public.URL); outside != nil {
 			found = append(found, *outside)
 		}
 	}
@@ -231,8 +266,8 @@ func certificateEnds(f *Facts) []Finding {
 }
 
 // certificate judges the end of one; the zero time is that of none.
-func certificate(now, until time.Time, of string) *Finding {
-	left, severity := until.Sub(now), Warning
+func certificate(f *Facts, until time.Time, of string) *Finding {
+	left, severity := until.Sub(f.Now), Warning
 	switch {
 	case until.IsZero() || left > renewWarning:
 		return nil
@@ -246,6 +281,6 @@ func certificate(now, until time.Time, of string) *Finding {
 	return &Finding{
 		ID: "deploy.certificate", Severity: severity, Evidence: evidence,
 		Cause: "it was not renewed, or the new file did not reach the server; it is read again when it changes",
-		Fix:   "kubectl -n oauth2-server get secret oauth2-server-tls; openssl x509 -noout -enddate -in \"$OAUTH2_TLS_CERT_FILE\"", Runbook: "#rotate-signing-material",
+		Fix:   f.commands(nil).secret + enddate, Runbook: "#rotate-signing-material",
 	}
 }

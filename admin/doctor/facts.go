@@ -40,6 +40,7 @@ type Facts struct {
 	Public   *Public  // what the server answers under its public URL; nil: there is none to ask
 
 	Configured Configured
+	Platform   string // what runs who asks
 }
 
 // Minting is the newest tokens that the database holds.

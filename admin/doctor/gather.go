@@ -58,6 +58,7 @@ type Sources struct {
 	URL           string                                  // of the public listener, as clients reach it; "": it is not looked at
 	Capacity      int64                                   // bytes that the database may take; 0: not told
 	Configured    Configured
+	Platform      string // what runs this program
 }
 
 // A part looks at one thing. What it found is put into the facts by who waits for it, if he still does.
@@ -70,7 +71,7 @@ type part struct {
 func Gather(ctx context.Context, s Sources) *Facts {
 	ctx, cancel := context.WithTimeout(ctx, wholePatience)
 	defer cancel()
-	f := &Facts{Local: time.Now(), Unseen: map[string]string{}, Configured: s.Configured, Capacity: s.Capacity, RedisURL: s.Redis != nil}
+	f := &Facts{Local: time.Now(), Unseen: map[string]string{}, Configured: s.Configured, Capacity: s.Capacity, Platform: s.Platform, RedisURL: s.Redis != nil}
 	f.Now = f.Local
 	wait(ctx, f, s.queues())
 	if f.Database != nil {
@@ -165,14 +166,16 @@ func wait(ctx context.Context, f *Facts, queues []queue) {
 
 // reason is why a part could not be looked at. The text of a fault of the store names hosts and users: "database.unreachable" has it.
 func reason(err error) string {
-	fault := FaultOf(err)
+	fault, ok := errors.AsType[*store.Fault](err)
 	switch {
-	case fault.Step != store.StepQuery:
-		return "the database fails at the step " + fault.Step
+	case ok && fault.Part != store.StepQuery:
+		return "the database fails at the step " + fault.Part
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
+	case ok:
+		return "the database does not answer as it should"
 	}
-	return fault.Text
+	return err.Error()
 }
 
 func (s *Sources) lookAtDatabase(ctx context.Context) (func(*Facts), error) {

@@ -35,7 +35,7 @@ func unseen(f *Facts) []Finding {
 	return one(Finding{
 		ID: "health.unseen", Severity: Warning, Evidence: "not looked at are " + strings.Join(parts, "; "),
 		Cause: "the database did not answer, or the binary and its schema do not fit; what it holds of these is not known",
-		Fix:   "oauth2-server doctor database", Runbook: "#first-five-minutes",
+		Fix:   "oauth2-server doctor database; " + f.commands(nil).postgresLog, Runbook: "#first-five-minutes",
 	})
 }
 
@@ -51,14 +51,18 @@ func noReplica(f *Facts) []Finding {
 	}
 	last := slices.MaxFunc(f.Replicas, func(a, b store.Replica) int { return a.Seen.Compare(b.Seen) })
 	how := "without a word: it was killed, crashed, or cut off from the database"
-	if !last.Vitals.Ended.IsZero() {
+	switch {
+	case !last.Vitals.Ended.IsZero():
 		how = "in good order"
+	case last.Vitals.Fault != "":
+		how = "by itself: " + last.Vitals.Fault
 	}
+	do := f.commands(nil)
 	return one(Finding{
 		ID: "health.no_replica", Severity: Critical,
 		Evidence: fmt.Sprintf("0 replicas run; the last, %s, was seen %s ago and ended %s", place(&last), ago(f.Now, last.Seen), how),
 		Cause:    "no server is running, or none reaches the database",
-		Fix:      "kubectl -n oauth2-server get pods; kubectl -n oauth2-server logs deploy/oauth2-server --previous", Runbook: "#first-five-minutes",
+		Fix:      do.state + "; " + do.before, Runbook: "#first-five-minutes",
 	})
 }
 
@@ -68,15 +72,19 @@ func notReady(f *Facts) []Finding {
 			return nil
 		}
 		severity, cause := Critical, "the replica's /ready answers 503, and balancers may leave it out"
+		do, how := f.commands(r), " fails "+strings.Join(r.Vitals.Failing, "; ")
+		fix := fmt.Sprintf(do.probe, "/ready")
 		switch {
+		case r.Vitals.Fault != "":
+			how, cause, fix = " ends by itself: "+r.Vitals.Fault, "it refused to start, or a part of it failed for good: its log says why", do.log
 		case r.Vitals.Draining:
 			severity, cause = Info, "the replica was told to end, and lets requests under way finish: balancers leave it out on purpose"
 		case r.Seen.Sub(r.Started) < startTime:
 			severity = Info
 		}
 		return &Finding{
-			ID: "health.not_ready", Severity: severity, Evidence: place(r) + " fails " + strings.Join(r.Vitals.Failing, "; "),
-			Cause: cause, Fix: "kubectl -n oauth2-server exec " + pod(r) + " -- /oauth2-server probe /ready", Runbook: "#readiness-failing",
+			ID: "health.not_ready", Severity: severity, Evidence: place(r) + how,
+			Cause: cause, Fix: fix, Runbook: "#readiness-failing",
 		}
 	})
 }
@@ -109,16 +117,13 @@ func feedBehind(f *Facts) []Finding {
 					ID: "health.feed_behind", Severity: Critical,
 					Evidence: fmt.Sprintf("%s is at position %d of the feed, %s was at %d already %s before", place(r), r.Position, place(&other), other.Position, lag.Round(time.Second)),
 					Cause:    "the replica does not follow the feed, or reads from another database than the rest",
-					Fix:      "oauth2-server replicas; kubectl -n oauth2-server delete pod " + pod(r), Runbook: "#readiness-failing",
+					Fix:      "oauth2-server replicas; " + f.commands(r).replace, Runbook: "#readiness-failing",
 				}
 			}
 		}
 		return nil
 	})
 }
-
-// pod is its name in commands. Its listeners have no address of their own there: they listen everywhere.
-func pod(r *store.Replica) string { return word(r.Vitals.Host, "POD") }
 
 func skewedClock(f *Facts) []Finding {
 	found := f.each(func(r *store.Replica) *Finding {
@@ -149,11 +154,12 @@ func skewFinding(skew time.Duration, of string) *Finding {
 
 func silentReplica(f *Facts) []Finding {
 	return f.each(func(r *store.Replica) *Finding {
-		if silence := f.Now.Sub(r.Seen); silence > silentAfter {
+		if silence := f.Now.Sub(r.Seen); silence > silentAfter && r.Vitals.Fault == "" {
+			do := f.commands(r)
 			return &Finding{
 				ID: "health.replica_silent", Severity: Warning, Evidence: fmt.Sprintf("%s was last seen %s ago, and registers every 5s", place(r), silence.Round(time.Second)),
 				Cause: "the process was killed, hangs, or is cut off from the database",
-				Fix:   "kubectl -n oauth2-server logs " + pod(r) + "; kubectl -n oauth2-server exec " + pod(r) + " -- /oauth2-server probe /health", Runbook: "#service-health",
+				Fix:   do.log + "; " + fmt.Sprintf(do.probe, "/health"), Runbook: "#service-health",
 			}
 		}
 		return nil
@@ -176,10 +182,11 @@ func redisDown(f *Facts) []Finding {
 	if len(alone) == 0 {
 		return nil
 	}
+	do := f.commands(&alone[0])
 	return one(Finding{
 		ID: "health.redis_down", Severity: Warning, Evidence: fmt.Sprintf("%d of %d replicas cannot use Redis: %s", len(alone), len(alive), places(alone)),
 		Cause: "Redis is down, refuses the password, is full, or is out of their reach; what they do not hold themselves they look up in the database",
-		Fix:   "kubectl -n oauth2-server get pods -l app=redis; kubectl -n oauth2-server logs " + pod(&alone[0]), Runbook: "#readiness-failing",
+		Fix:   do.redisState + "; " + do.log, Runbook: "#readiness-failing",
 	})
 }
 

@@ -34,7 +34,7 @@ var scenarios = map[string][]check{
 	Login: {
 		sessionKeysDiffer, loginsWrong, loginsLimited, loginsFail, hasherBusy, noAdmin, proxyUnbelieved, otherHost, publicInsecure,
 	},
-	Keys: {keyMissing, keyOld, keyOverdue, secretsDiffer, keyUnsealed, numbersLeft, notPublished, otherIssuer},
+	Keys: {keyMissing, keyOld, keyOverdue, secretsDiffer, keyUnsealed, oldSecrets, numbersLeft, notPublished, otherIssuer},
 }
 
 // Judge says what is wrong by the facts, the worst first, of each scenario that is asked for: some of [Scenarios], or [All].
@@ -46,7 +46,7 @@ func Judge(f *Facts, asked ...string) Report {
 		}
 		for _, check := range slices.Concat(everywhere, scenarios[name]) {
 			for _, found := range check(f) {
-				r.add(name, found)
+				r.add(name, asked, found)
 			}
 		}
 	}
@@ -55,17 +55,27 @@ func Judge(f *Facts, asked ...string) Report {
 }
 
 // add completes a finding. What another scenario has found already is not told twice.
-func (r *Report) add(scenario string, found Finding) {
+func (r *Report) add(scenario string, asked []string, found Finding) {
 	if owner, _, _ := strings.Cut(found.ID, "."); slices.Contains(Scenarios, owner) {
 		found.Scenario = owner
 	}
 	found.Scenario = cmp.Or(found.Scenario, scenario)
+	found.Fix = elsewhere(found.Fix, slices.Concat(asked, []string{found.Scenario}))
 	if strings.HasPrefix(found.Runbook, "#") {
 		found.Runbook = runbook + found.Runbook
 	}
 	if !slices.Contains(r.Findings, found) {
 		r.Findings = append(r.Findings, found)
 	}
+}
+
+// elsewhere is the fix without the scenarios in which it is shown: whoever reads it has looked there.
+func elsewhere(fix string, shown []string) string {
+	steps := slices.DeleteFunc(strings.Split(fix, "; "), func(step string) bool {
+		scenario, is := strings.CutPrefix(step, "oauth2-server doctor ")
+		return is && slices.Contains(shown, scenario)
+	})
+	return cmp.Or(strings.Join(steps, "; "), "mend what else is found here first")
 }
 
 // one is the findings of a check that has found one thing.

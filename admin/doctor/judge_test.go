@@ -121,6 +121,17 @@ func TestFindings(t *testing.T) {
 		{"draining", vitals(func(v *store.Vitals) {
 			v.Ready, v.Draining, v.Failing = false, true, []string{"process: shutting down"}
 		}), "shutting down", []string{"health.not_ready info"}},
+		{"ends by itself", vitals(func(v *store.Vitals) {
+			v.Ready, v.Draining, v.Failing, v.Fault = false, true, []string{"process: shutting down"}, "open the key ring: no secret"
+		}), "ends by itself: open the key ring: no secret it refused to start", []string{"health.not_ready critical"}},
+		{"has ended by itself", func(f *Facts) { // notReady tells it
+			first(f).Vitals.Ready, first(f).Vitals.Fault, first(f).Seen = false, "no secret", noon.Add(-16*time.Second)
+		}, "ends by itself", []string{"health.not_ready critical"}},
+		{"all gone by themselves", func(f *Facts) {
+			for i := range f.Replicas {
+				f.Replicas[i].Vitals.Fault, f.Replicas[i].Seen = "no secret", noon.Add(-2*time.Hour)
+			}
+		}, "ended by itself: no secret", []string{"health.no_replica critical"}},
 		{"not ready yet", func(f *Facts) { first(f).Started, first(f).Vitals.Ready = noon.Add(-29*time.Second), false }, "pod-0", []string{"health.not_ready info", "deploy.recent info"}},
 		{"an older version says nothing", func(f *Facts) { first(f).Vitals = store.Vitals{} }, "", []string{"deploy.versions warning"}},
 		{"fence at its bound", func(f *Facts) { first(f).Fence = 1000 }, "", nil},
@@ -151,6 +162,19 @@ func TestFindings(t *testing.T) {
 		{"left behind", func(f *Facts) { first(f).Version = "v1.1.0" }, "v1.1.0 (3f1c0a) on 1", []string{"deploy.versions warning"}},
 		{"rollout", func(f *Facts) { first(f).Version, first(f).Started = "v1.3.0", noon.Add(-9*time.Minute) }, "9m ago", []string{"deploy.versions info", "deploy.recent info"}},
 		{"settings", vitals(func(v *store.Vitals) { v.Config = "beef" }), "pod-0", []string{"deploy.config_differs warning"}},
+		{"settings that are told", func(f *Facts) {
+			for i := range f.Replicas {
+				f.Replicas[i].Vitals.Settings = map[string]string{"OAUTH2_JWT_ALG": "1", "OAUTH2_REFRESH_GRACE": "2", "OAUTH2_NEW": "3"}
+			}
+			v := &first(f).Vitals
+			v.Config, v.Settings = "beef", map[string]string{"OAUTH2_JWT_ALG": "0", "OAUTH2_REFRESH_GRACE": "2", "OAUTH2_OLD": "4"}
+		}, "they differ in OAUTH2_JWT_ALG, OAUTH2_NEW, OAUTH2_OLD settings", []string{"deploy.config_differs warning"}},
+		{"settings that an older version does not tell", func(f *Facts) {
+			for _, i := range []int{0, 2} {
+				f.Replicas[i].Vitals.Settings = map[string]string{"OAUTH2_JWT_ALG": "1"}
+			}
+			f.Replicas[1].Vitals.Config = "beef"
+		}, "is pod-1 (0.0.0.0:8080) settings that replicas must share (issuer,", []string{"deploy.config_differs warning"}},
 		{"settings of a rollout", func(f *Facts) {
 			r := first(f)
 			r.Vitals.Config, r.Version, r.Started = "beef", "v1.3.0", noon.Add(-9*time.Minute)
@@ -162,6 +186,11 @@ func TestFindings(t *testing.T) {
 			gone.Vitals.Memory = 1000 << 20
 			f.Replicas = append(f.Replicas, gone)
 		}, "1000.0 MiB of 1.0 GiB", []string{"deploy.unclean_end warning", "deploy.recent info"}},
+		{"ended by itself", func(f *Facts) {
+			gone := ended(10, false)
+			gone.Vitals.Memory, gone.Vitals.Fault = 1000<<20, "no secret"
+			f.Replicas = append(f.Replicas, gone)
+		}, "after 5m, and ended by itself: no secret it refused to start", []string{"deploy.unclean_end warning", "deploy.recent info"}},
 		{"crash loop", func(f *Facts) { f.Replicas = append(f.Replicas, ended(10, false), ended(20, false), ended(30, false)) }, "3 times", []string{"deploy.crash_loop critical", "deploy.recent info"}},
 		{"reload", vitals(func(v *store.Vitals) { v.Reload = "the key does not match" }), "does not match", []string{"deploy.reload_refused warning"}},
 		{"unfinished", vitals(func(v *store.Vitals) { v.Unfinished = "the store is away" }), "in force, but not finished in the store: the store is away", []string{"deploy.reload_unfinished warning"}},
@@ -235,6 +264,9 @@ func TestFindings(t *testing.T) {
 		{"secrets", vitals(func(v *store.Vitals) { v.Secrets = []string{"other"} }), "other", []string{"keys.secrets critical"}},
 		{"sealed", func(f *Facts) { f.Configured.Secrets = []string{"lost"} }, "8 keys are opened by no", []string{"keys.sealed critical"}},
 		{"not sealed anew", func(f *Facts) { f.Configured.Secrets = []string{"new", "secret"} }, "8 keys", []string{"keys.unsealed warning"}},
+		{"old secrets", func(f *Facts) {
+			f.Keys[0].Seals = map[string][]byte{"gone": {1}, "secret": {1}}
+		}, "1 keys are opened as well by secrets that no server has: gone", []string{"keys.old_secrets info"}},
 		{"numbers", func(f *Facts) {
 			for n := range 244 {
 				f.Keys = append(f.Keys, store.Key{Use: store.UseMAC, Number: 13 + n, State: store.KeyRetiring, Until: noon.Add(time.Hour), Seals: f.Keys[0].Seals})

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,17 +46,17 @@ func keyMissing(f *Facts) []Finding {
 			if slices.ContainsFunc(f.Keys, func(k store.Key) bool { return k.Use == want.Use && k.Alg == want.Alg && k.State == state }) {
 				continue
 			}
-			found = append(found, missingKey(&want, state))
+			found = append(found, missingKey(f, &want, state))
 		}
 	}
 	return found
 }
 
-func missingKey(want *store.Key, state string) Finding {
+func missingKey(f *Facts, want *store.Key, state string) Finding {
 	found := Finding{
 		ID: "keys.missing", Severity: Warning, Evidence: fmt.Sprintf("the ring has no %s %s key of %s", state, want.Use, want.Alg),
 		Cause: "a server makes what its ring lacks at its start, with its own OAUTH2_JWT_ALG: none has, or this is another algorithm than the servers'",
-		Fix:   "oauth2-server keys list; kubectl -n oauth2-server rollout restart deploy/oauth2-server", Runbook: "#rotate-signing-material",
+		Fix:   "oauth2-server keys list; " + f.commands(nil).restart, Runbook: "#rotate-signing-material",
 	}
 	if state == store.KeyActive {
 		found.Severity = Critical
@@ -100,7 +101,7 @@ func keyOverdue(f *Facts) []Finding {
 		}
 		found = append(found, Finding{
 			ID: "keys.overdue", Severity: Warning, Evidence: fmt.Sprintf("the %s key %s should be retired since %s", k.Use, k.ID, ago(f.Now, k.Until)),
-			Cause: "no replica could do the upkeep of the ring: the log says why", Fix: "kubectl -n oauth2-server logs deploy/oauth2-server | grep 'upkeep of the key ring'", Runbook: "#rotate-signing-material",
+			Cause: "no replica could do the upkeep of the ring: the log says why", Fix: fmt.Sprintf(f.commands(nil).search, "upkeep of the key ring"), Runbook: "#rotate-signing-material",
 		})
 	}
 	return found
@@ -137,10 +138,37 @@ func keyUnsealed(f *Facts) []Finding {
 		found = append(found, Finding{
 			ID: "keys.unsealed", Severity: Warning, Evidence: fmt.Sprintf("%d keys are not sealed with the first secret yet: %s", len(old), strings.Join(old, ", ")),
 			Cause: "a server seals them anew when it starts with, or reloads, the new secret: until then the old one may not be taken away",
-			Fix:   "kubectl -n oauth2-server rollout restart deploy/oauth2-server; oauth2-server keys list", Runbook: "#rotate-signing-material",
+			Fix:   f.commands(nil).restart + "; oauth2-server keys list", Runbook: "#rotate-signing-material",
 		})
 	}
 	return found
+}
+
+// oldSecrets looks for seals of secrets that no server has any more. The servers take them away by themselves.
+func oldSecrets(f *Facts) []Finding {
+	had := slices.Clone(f.Configured.Secrets)
+	for _, r := range f.alive() {
+		had = append(had, r.Vitals.Secrets...)
+	}
+	count, old := 0, map[string]bool{}
+	for i := range f.Keys {
+		names := slices.DeleteFunc(slices.Collect(maps.Keys(f.Keys[i].Seals)), func(name string) bool { return slices.Contains(had, name) })
+		if len(names) == 0 || len(names) == len(f.Keys[i].Seals) {
+			continue // what no given secret opens is told by keyUnsealed
+		}
+		count++
+		for _, name := range names {
+			old[name] = true
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return one(Finding{
+		ID: "keys.old_secrets", Severity: Info,
+		Evidence: fmt.Sprintf("%d keys are opened as well by secrets that no server has: %s", count, strings.Join(slices.Sorted(maps.Keys(old)), ", ")),
+		Cause:    "an OAUTH2_JWT_SECRET was dropped; the servers take its seals away an hour after the last of them that had it was seen", Fix: "oauth2-server keys list", Runbook: "#rotate-signing-material",
+	})
 }
 
 func numbersLeft(f *Facts) []Finding {

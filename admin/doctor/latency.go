@@ -40,7 +40,7 @@ func tokenSlow(f *Facts) []Finding {
 		if work.P99 > tokenBad {
 			severity = Critical
 		}
-		cause, fix := whereTimeGoes(r)
+		cause, fix := whereTimeGoes(f, r)
 		return &Finding{
 			ID: "latency.token_slow", Severity: severity, Evidence: fmt.Sprintf("p99 of %s is %s, the objective 500ms (%d requests of the last minute on %s)", name, millis(work.P99), work.Count, place(r)),
 			Cause: cause, Fix: fix, Runbook: "#token-endpoint-slow",
@@ -58,11 +58,8 @@ func routeOf(r *store.Replica, end string) (string, store.WorkVitals) {
 	return end, store.WorkVitals{}
 }
 
-// moreReplicas tells the autoscaler, which would undo a kubectl scale.
-const moreReplicas = `kubectl -n oauth2-server patch hpa oauth2-server --type=merge -p '{"spec":{"minReplicas":N}}'`
-
 // whereTimeGoes is the cause of a slow route and what to do about it.
-func whereTimeGoes(r *store.Replica) (cause, fix string) {
+func whereTimeGoes(f *Facts, r *store.Replica) (cause, fix string) {
 	v := &r.Vitals
 	if name, work := slowest(v.Queries); work.P99 > slowQuery {
 		return fmt.Sprintf("the database is slow: p99 of the query %q is %s", name, millis(work.P99)), "oauth2-server doctor database"
@@ -71,9 +68,9 @@ func whereTimeGoes(r *store.Replica) (cause, fix string) {
 		return fmt.Sprintf("requests wait for a connection of the pool %q", pool.Name), "oauth2-server doctor database"
 	}
 	if v.CPUShare > cpuFull || v.Throttled > throttledMax {
-		return "the replica has not enough processor time", moreReplicas
+		return "the replica has not enough processor time", f.commands(r).more
 	}
-	return "the time is spent neither in the database nor for want of a processor: look at Redis, at the passwords' hasher and at the clients' own servers", "oauth2-server doctor all"
+	return "the time is spent neither in the database nor for want of a processor: look at Redis, at the passwords' hasher and at the clients' own servers", "oauth2-server doctor health; oauth2-server doctor login"
 }
 
 // slowest is the work with the highest p99 that was done often enough to say something.
@@ -128,7 +125,7 @@ func errorShare(f *Facts) []Finding {
 		ID: "latency.errors", Severity: severity,
 		Evidence: fmt.Sprintf("%s of %d answers of the last minute were 5xx, most of them on %s (%d)", percent(part), total.Count, worst, faults[worst]),
 		Cause:    "a dependency fails (503), or the server has a fault (500): the log has a line for each kind",
-		Fix:      "oauth2-server doctor database; kubectl -n oauth2-server logs deploy/oauth2-server | grep -E '\"level\":\"(WARN|ERROR)\"'", Runbook: "#high-5xx-or-latency",
+		Fix:      "oauth2-server doctor database; " + fmt.Sprintf(f.commands(nil).search, `"level":"(WARN|ERROR)"`), Runbook: "#high-5xx-or-latency",
 	})
 }
 
@@ -146,7 +143,7 @@ func routesSlow(f *Facts) []Finding {
 		if work.P99 <= routeGoal {
 			return nil
 		}
-		cause, fix := whereTimeGoes(r)
+		cause, fix := whereTimeGoes(f, r)
 		return &Finding{
 			ID: "latency.route_slow", Severity: Warning, Evidence: fmt.Sprintf("p99 of %s is %s (%d requests of the last minute on %s)", name, millis(work.P99), work.Count, place(r)),
 			Cause: cause, Fix: fix, Runbook: "#high-5xx-or-latency",
@@ -161,7 +158,7 @@ func cpuSaturated(f *Facts) []Finding {
 		}
 		return &Finding{
 			ID: "latency.cpu", Severity: Warning, Evidence: fmt.Sprintf("%s of %d processors used by %s in the last minute", percent(r.Vitals.CPUShare), r.Vitals.Processors, place(r)),
-			Cause: "there is more work than the replica's processors can do: what comes next waits or is shed", Fix: moreReplicas, Runbook: "#scaling",
+			Cause: "there is more work than the replica's processors can do: what comes next waits or is shed", Fix: f.commands(r).more, Runbook: "#scaling",
 		}
 	})
 }
@@ -173,7 +170,7 @@ func cpuThrottled(f *Facts) []Finding {
 		}
 		return &Finding{
 			ID: "latency.throttled", Severity: Warning, Evidence: fmt.Sprintf("%s was stopped by its CPU limit of %g in %s of the periods", place(r), r.Vitals.CPUQuota, percent(r.Vitals.Throttled)),
-			Cause: "the container's CPU limit is below what the load needs in bursts; each stop adds up to 100 ms", Fix: "kubectl -n oauth2-server set resources deploy/oauth2-server --limits=cpu=N", Runbook: "#token-endpoint-slow",
+			Cause: "the container's CPU limit is below what the load needs in bursts; each stop adds up to 100 ms", Fix: f.commands(r).cpu, Runbook: "#token-endpoint-slow",
 		}
 	})
 }
@@ -195,7 +192,7 @@ func wrongProcessors(f *Facts) []Finding {
 		return &Finding{
 			ID: "latency.gomaxprocs", Severity: Warning, Evidence: fmt.Sprintf("GOMAXPROCS is %d on %s, its CPU limit %g", have, place(r), quota),
 			Cause: "the process works on another number of processors than its container may use: it is throttled, or leaves some idle",
-			Fix:   "kubectl -n oauth2-server set env deploy/oauth2-server GOMAXPROCS-", Runbook: "#token-endpoint-slow",
+			Fix:   f.commands(r).threads, Runbook: "#token-endpoint-slow",
 		}
 	})
 }
@@ -208,7 +205,7 @@ func gcPressure(f *Facts) []Finding {
 		return &Finding{
 			ID: "memory.gc", Severity: Warning, Evidence: fmt.Sprintf("%s of the processor time goes into garbage collection on %s", percent(r.Vitals.GCShare), place(r)),
 			Cause: "the heap is near GOMEMLIMIT, which is the container's request of memory, or GOGC is set too low: memory is collected again and again",
-			Fix:   "kubectl -n oauth2-server set resources deploy/oauth2-server --requests=memory=N --limits=memory=M, with M a third above N", Runbook: "#memory-growth",
+			Fix:   f.commands(r).memory, Runbook: "#memory-growth",
 		}
 	})
 }

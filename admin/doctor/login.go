@@ -44,7 +44,7 @@ func sessionKeysDiffer(f *Facts) []Finding {
 // secretDiffers is the finding that a secret is not the same on every replica, with what comes of it as its cause; that it is being changed is no fault.
 func secretDiffers(f *Facts, of func(*store.Vitals) []string, variable string, found Finding) []Finding {
 	unreadable, differing := secretsOf(f, of)
-	found.Fix = "give every replica the same " + variable + ": kubectl -n oauth2-server rollout restart deploy/oauth2-server"
+	found.Fix = "give every replica the same " + variable + ": " + f.commands(nil).restart
 	switch {
 	case unreadable != "":
 		found.Severity, found.Evidence = Critical, unreadable+" (fingerprints)"
@@ -110,7 +110,7 @@ func hasherBusy(f *Facts) []Finding {
 			ID: "login.hasher", Severity: Warning, Runbook: "#admin-or-login-failures",
 			Evidence: fmt.Sprintf("%d of %d places hash passwords on %s, %d wait, %d were turned away in the last minute", h.Working, h.Places, place(r), h.Waiting, h.Busy),
 			Cause:    "more people sign in, or more passwords are tried, than half of the processors can hash",
-			Fix:      "oauth2-server limits list, for those of the endpoint login; " + moreReplicas,
+			Fix:      "oauth2-server limits list, for those of the endpoint login; " + f.commands(r).more,
 		}
 		switch {
 		case h.Busy > 0:

@@ -49,7 +49,7 @@ func memoryGrows(f *Facts) []Finding {
 		}
 		return &Finding{
 			ID: "memory.growth", Severity: Warning, Evidence: evidence, Cause: cause,
-			Fix: profile(r, "heap"), Runbook: "#memory-growth",
+			Fix: profile(f, r, "heap"), Runbook: "#memory-growth",
 		}
 	})
 }
@@ -63,15 +63,16 @@ func memoryNearLimit(f *Facts) []Finding {
 		return near(&Finding{
 			ID: "memory.limit", Evidence: fmt.Sprintf("%s of %s of memory used by %s", size(r.Vitals.Memory), size(r.Vitals.MemoryLimit), place(r)),
 			Cause: "the container's limit is too low for its caches and load, or memory leaks; at the limit the kernel kills the process",
-			Fix:   "kubectl -n oauth2-server set resources deploy/oauth2-server --requests=memory=N --limits=memory=M, with M a third above N, or lower OAUTH2_CACHE_MIB", Runbook: "#memory-growth",
+			Fix:   f.commands(r).memory + ", or lower OAUTH2_CACHE_MIB", Runbook: "#memory-growth",
 		}, ratio(r.Vitals.Memory, r.Vitals.MemoryLimit), limitWarning, limitCritical)
 	})
 }
 
 // profile is how to get one of the replica: of its listener for operators, as an operator.
-func profile(r *store.Replica, kind string) string {
-	return "kubectl -n oauth2-server port-forward " + pod(r) + " 8081:8081, then: curl -H \"Authorization: Bearer $TOKEN\" -o " + kind +
-		".pprof http://localhost:8081/debug/pprof/" + kind + "; go tool pprof " + kind + ".pprof"
+func profile(f *Facts, r *store.Replica, kind string) string {
+	do := f.commands(r)
+	return do.operators + "curl -H \"Authorization: Bearer $TOKEN\" -o " + kind +
+		".pprof http://" + do.admin + "/debug/pprof/" + kind + "; go tool pprof " + kind + ".pprof"
 }
 
 // ratio is 0 where there is no bound.
@@ -103,7 +104,7 @@ func goroutinesMany(f *Facts) []Finding {
 		return &Finding{
 			ID: "memory.goroutines", Severity: Warning, Evidence: fmt.Sprintf("%d goroutines on %s", r.Vitals.Goroutines, place(r)),
 			Cause: "more connections are open than are common, or work waits for something that does not end",
-			Fix:   profile(r, "goroutine"), Runbook: "#memory-growth",
+			Fix:   profile(f, r, "goroutine"), Runbook: "#memory-growth",
 		}
 	})
 }

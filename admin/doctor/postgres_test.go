@@ -194,11 +194,11 @@ func TestLockWait(t *testing.T) {
 }
 
 func TestConnectionsTaken(t *testing.T) {
-	p := newPatient(t, "max_connections=30")
-	for range 21 {
+	p := newPatient(t, "max_connections=60")
+	for range 45 { // and those of the store: from four fifths on, below nineteen of twenty
 		p.connect()
 	}
-	wants(t, p.facts(), Database, "database.connections", Warning, "of 27 connections taken")
+	wants(t, p.facts(), Database, "database.connections", Warning, "of 57 connections taken")
 	for i := range byte(2) {
 		if err := p.db.Register(t.Context(), store.Replica{ID: id(i), Started: time.Now()}); err != nil {
 			t.Fatal(err)

@@ -159,9 +159,22 @@ func capacityUnknown(f *Facts) []Finding {
 		}
 		return one(Finding{
 			ID: "storage.no_capacity_known", Severity: Info, Evidence: fmt.Sprintf("the database has %s; the size of its disk cannot be seen from here", size(s.Bytes)),
-			Cause: "the database is on another machine: when its disk is full cannot be told", Fix: "set OAUTH2_DATABASE_CAPACITY, like 100GiB", Runbook: "#storage-full",
+			Cause: whyNoDisk(s) + ": when its disk is full cannot be told", Fix: "set OAUTH2_DATABASE_CAPACITY, like 100GiB", Runbook: "#storage-full",
 		})
 	})
+}
+
+// whyNoDisk is by how far the question for the disk came: who asks from the database's own machine is told the folder, if he may know it.
+func whyNoDisk(s *store.Inspection) string {
+	switch why := s.Unseen["disk"]; {
+	case why == "" || s.File != nil:
+		return "the database is on this machine, but the folder where its data lies cannot be looked at from here"
+	case isForbidden(why):
+		return "the database is on this machine, but the user of OAUTH2_DATABASE_URL may not see where its data lies"
+	case why == store.ErrNotFound.Error():
+		return "the database is on another machine, in a container or behind a proxy"
+	}
+	return "the database did not tell where its data lies"
 }
 
 // keptFor is how long a kind is kept after its time; the default where that could not be read.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,6 +138,23 @@ func TestDatabaseFindings(t *testing.T) {
 		{"lock", inside(func(s *store.Inspection) { s.Waits = []store.LockWait{{Waited: lockWaited - 1}} }), inside(func(s *store.Inspection) {
 			s.Waits = []store.LockWait{{Waited: lockWaitedBad, Application: "oauth2-server/1", PID: 8, Holder: 9, HolderApp: "psql", HolderState: "active", Held: time.Minute}}
 		}), "database.lock_wait", Critical, "has waited 5s for psql (pid 9, active)"},
+		{"lock of a prepared transaction", nil, inside(func(s *store.Inspection) {
+			s.Waits = []store.LockWait{{Waited: lockWaited, Application: "oauth2-server/1", PID: 8, HolderApp: "unnamed"}}
+		}), "database.lock_wait", Warning, "(pid 0, state hidden), whose transaction is hidden from us"},
+		{"lock that is held", inside(func(s *store.Inspection) {
+			s.Locks = []store.Lock{{PID: 9, Application: "psql", State: "idle in transaction", Table: "clients", Mode: "AccessExclusiveLock", Held: lockWaited - 1, Verb: "LOCK"}}
+		}), inside(func(s *store.Inspection) { s.Locks[0].Held++ }), "database.lock_held", Warning,
+			"psql (pid 9, idle in transaction) has the AccessExclusiveLock on clients; its transaction is 1s old; its last statement is a lock"},
+		{"lock that is held for long", nil, inside(func(s *store.Inspection) {
+			s.Locks = []store.Lock{{PID: 9, Held: lockWaitedBad}}
+		}), "database.lock_held", Critical, "5s"},
+		{"lock of a dump", nil, inside(func(s *store.Inspection) {
+			s.Locks = []store.Lock{{PID: 9, Application: "pg_dump", Held: lockWaitedBad}}
+		}), "database.lock_held", Warning, "5s"},
+		{"lock that is waited for", nil, inside(func(s *store.Inspection) {
+			s.Locks = []store.Lock{{PID: 9, Held: lockWaitedBad}}
+			s.Waits = []store.LockWait{{Waited: lockWaited, Holder: 9}}
+		}), "database.lock_wait", Warning, "pid 9"},
 		{"standby behind", inside(func(s *store.Inspection) {
 			s.Settings["synchronous_standby_names"] = "b"
 			s.Standbys = []store.Standby{{Name: "b", Sync: "sync", Lag: replayLag - 1, Bytes: replayBehind - 1}}
@@ -267,5 +285,57 @@ func TestSlopeIsOfTheSamples(t *testing.T) {
 	}
 	if _, known := slope(sizes, "b"); known {
 		t.Error("one sample is no history")
+	}
+}
+
+func TestLockOfAnotherUser(t *testing.T) {
+	f := sound()
+	f.Database.Locks = []store.Lock{{PID: 9, Application: "psql", Table: "clients", Mode: "ShareLock"}}
+	if got := found(f); len(got) != 0 {
+		t.Errorf("got %v of a lock whose age nobody tells", got)
+	}
+	f.Database.Unseen = map[string]string{"tables": "ERROR: canceling statement due to lock timeout (SQLSTATE 55P03)"}
+	wants(t, f, Database, "database.lock_held", Warning, "psql (pid 9, state hidden) has the ShareLock on clients; its transaction is hidden from us")
+}
+
+func TestLockBesideAWait(t *testing.T) {
+	f := sound()
+	f.Database.Locks = []store.Lock{{PID: 9, Application: "psql", Held: lockWaitedBad}}
+	f.Database.Waits = []store.LockWait{{Waited: lockWaited, Holder: 10}}
+	wants(t, f, Database, "database.lock_held", Critical, "psql (pid 9")
+	wants(t, f, Database, "database.lock_wait", Warning, "pid 10")
+}
+
+// A fix is for what is known of the reason.
+func TestFixOfWhatIsUnseen(t *testing.T) {
+	f := func(part, why, id, cause, fix string) {
+		t.Helper()
+		facts := sound()
+		facts.Database.Unseen, facts.Database.Disk = map[string]string{part: why}, store.Disk{}
+		for _, one := range Judge(facts, All).Findings {
+			if one.ID == id && (!strings.Contains(one.Cause, cause) || !strings.Contains(one.Fix, fix) || fix != "pg_monitor" && strings.Contains(one.Fix, "pg_monitor")) {
+				t.Errorf("%s: got %+v, want %q and %q", why, one, cause, fix)
+			}
+		}
+		wants(t, facts, All, id, Info, "")
+	}
+	const denied, locked, late = "permission denied (SQLSTATE 42501)", "lock timeout (SQLSTATE 55P03)", "statement timeout (SQLSTATE 57014)"
+	f("slots", denied, "database.unseen", "may not see it", "pg_monitor")
+	f("slots", locked, "database.unseen", "locked", "who holds the lock")
+	f("slots", late, "database.unseen", "in time", "ask again")
+	const capacity = "storage.no_capacity_known"
+	f("slots", late, capacity, "on this machine, but the folder", "OAUTH2_DATABASE_CAPACITY")
+	f("disk", denied, capacity, "on this machine, but the user", "OAUTH2_DATABASE_CAPACITY")
+	f("disk", store.ErrNotFound.Error(), capacity, "on another machine", "OAUTH2_DATABASE_CAPACITY")
+	f("disk", late, capacity, "did not tell", "OAUTH2_DATABASE_CAPACITY")
+}
+
+func TestEndingOfATransaction(t *testing.T) {
+	for want, got := range map[string]string{
+		"pg_terminate_backend(9)": ending("psql", 9), "wait for it": ending("pg_dump", 9), "rollback prepared": ending("unnamed", 0),
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -92,6 +92,7 @@ func (c *Config) doctorSources(db database, client redis.UniversalClient) doctor
 	s := doctor.Sources{
 		Store: db, Redis: client, URL: c.PublicBaseURL, Capacity: int64(c.Capacity),
 		Configured: doctor.Configured{Issuer: c.PublicBaseURL, Alg: c.JWTAlg, Secrets: c.secrets.Fingerprints()},
+		Platform:   ownPlatform(),
 	}
 	if c.postgres() {
 		s.ReachDatabase = func(ctx context.Context) []store.Reach { return postgres.Reach(ctx, string(c.DatabaseURL)) }

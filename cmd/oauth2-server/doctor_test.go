@@ -123,10 +123,16 @@ func TestDoctorFindsReplicasThatDiffer(t *testing.T) {
 
 	other := c.add("OAUTH2_SERVER_PUBLIC_BASE_URL=https://elsewhere.example.com")
 	c.finds("keys", "keys.issuers", doctor.Critical, "https://elsewhere.example.com on 1", "https://auth.example.com on 2")
-	c.finds("deploy", "deploy.config_differs", doctor.Warning, "2 configurations on 3 replicas")
+	c.finds("deploy", "deploy.config_differs", doctor.Warning, "2 configurations on 3 replicas", "they differ in OAUTH2_SERVER_PUBLIC_BASE_URL")
 	if _, report := c.doctor("keys", "--url", other.url); find(report, "keys.issuer") == nil {
 		t.Errorf("got %+v, want that the URL has another issuer", report)
 	}
+
+	refused := startReplica(t, append(slices.Clone(c.env), "OAUTH2_JWT_SECRET="+strings.Repeat("another-secret", 3)))
+	if err := refused.end(); err == nil {
+		t.Fatal("it started")
+	}
+	c.finds("health", "health.not_ready", doctor.Critical, "ends by itself: open the key ring")
 
 	c.add("OAUTH2_JWT_SECRET=" + strings.Repeat("another-secret-", 4) + "," + testSecret)
 	c.finds("keys", "keys.secrets", doctor.Critical, "does not open")

@@ -62,6 +62,8 @@ func stateOf(r store.Replica, alive bool) string {
 	switch v := r.Vitals; {
 	case !v.Ended.IsZero():
 		return "ended " + moment(v.Ended)
+	case v.Fault != "":
+		return "ended by itself: " + v.Fault
 	case !alive:
 		return "gone, last seen " + moment(r.Seen)
 	case v.Ready:

@@ -182,6 +182,7 @@ func operate(ctx context.Context, h hooks, r *running, at *listeners) error {
 	case <-ctx.Done():
 		h.log.Info("shutting down")
 	case <-failed.Done():
+		r.vitals.fails(context.Cause(failed))
 	}
 	shutdown(ctx, h.log, r)
 	endBackground()

@@ -27,7 +27,8 @@ type vitals struct {
 	cpu     cpuWindow
 	memory  hour
 	heap    hour
-	ended   atomic.Bool // the server ends in good order
+	ended   atomic.Bool            // the server ends in good order
+	fault   atomic.Pointer[string] // why it ends by itself; nil: it does not
 }
 
 // of says what to look at: the server of which the vitals are a part.
@@ -36,9 +37,22 @@ func (v *vitals) of(r *running, hasher *login.Hasher) {
 	build := readBuild()
 	host, _ := os.Hostname() // unknown is empty
 	v.fixed = store.Vitals{
-		Revision: build.Revision, Go: build.Go, Host: host, Issuer: r.issuer, Config: r.config.fingerprint(),
+		Revision: build.Revision, Go: build.Go, Host: host, Platform: ownPlatform(), Issuer: r.issuer, Config: r.config.fingerprint(), Settings: r.config.settingFingerprints(),
 		Proxy: store.ProxyVitals{Trusted: len(r.config.trusted) > 0},
 	}
+}
+
+// faultMost is how much of a fault is told; the log has the rest.
+const faultMost = 300
+
+// fails says why the server ends by itself.
+func (v *vitals) fails(why error) {
+	text := strings.ReplaceAll(why.Error(), "\n", "; ")
+	if len(text) > faultMost {
+		text = text[:faultMost] + "…"
+	}
+	text = strings.ToValidUTF8(text, "")
+	v.fault.Store(&text)
 }
 
 // read looks at everything. What cannot be known here is zero.
@@ -46,6 +60,9 @@ func (v *vitals) read() store.Vitals {
 	r, now, is := v.running, time.Now(), v.fixed
 	if v.ended.Load() {
 		is.Ended = now
+	}
+	if fault := v.fault.Load(); fault != nil {
+		is.Fault = *fault
 	}
 	is.Failing = r.public.Failing()
 	is.Ready, is.Draining = len(is.Failing) == 0, r.public.Draining()
@@ -117,12 +134,23 @@ var ownSettings = []string{
 // fingerprint of the settings that replicas must share: a new variable is one of them unless ownSettings has it.
 func (c *Config) fingerprint() string {
 	var text strings.Builder
-	for _, s := range c.settings() {
-		if !slices.Contains(ownSettings, s.Name) {
-			fmt.Fprintf(&text, "%s=%q\n", s.Name, s.Value)
-		}
+	for _, s := range c.sharedSettings() {
+		fmt.Fprintf(&text, "%s=%q\n", s.Name, s.Value)
 	}
 	return fingerprint(text.String(), "oauth2-server configuration fingerprint")
+}
+
+func (c *Config) sharedSettings() []setting {
+	return slices.DeleteFunc(c.settings(), func(s setting) bool { return slices.Contains(ownSettings, s.Name) })
+}
+
+// settingFingerprints tell in which settings replicas differ.
+func (c *Config) settingFingerprints() map[string]string {
+	all := map[string]string{}
+	for _, s := range c.sharedSettings() {
+		all[s.Name] = fingerprint(s.Value, "oauth2-server setting fingerprint")
+	}
+	return all
 }
 
 // fingerprint tells whether two secrets are the same, and nothing else of them: 32 bits of an HMAC-SHA-256.

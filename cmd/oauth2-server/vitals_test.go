@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -205,8 +206,20 @@ func TestFingerprints(t *testing.T) {
 		"OAUTH2_SERVER_PUBLIC_BASE_URL=https://a.example.com", "OAUTH2_JWT_ALG=EdDSA", "OAUTH2_ACCESS_TOKEN_FORMAT=jwt", "OAUTH2_ACCESS_TOKEN_TTL=5m",
 		"OAUTH2_REFRESH_GRACE=0s", "OAUTH2_TRUSTED_PROXIES=10.0.0.0/8", "OAUTH2_ADMIN_CLIENT_IDS=robot", "OAUTH2_ALLOWED_ORIGINS=https://a.example.com",
 	} {
-		if load(env).fingerprint() == c.fingerprint() {
+		other := load(env)
+		if other.fingerprint() == c.fingerprint() {
 			t.Errorf("%s makes no other fingerprint", env)
+		}
+		name, _, _ := strings.Cut(env, "=")
+		mine, theirs := c.settingFingerprints(), other.settingFingerprints()
+		maps.DeleteFunc(mine, func(name, is string) bool { return theirs[name] == is })
+		if len(mine) != 1 || len(mine[name]) != 8 {
+			t.Errorf("%s makes another fingerprint of %v", env, mine)
+		}
+	}
+	for _, name := range ownSettings {
+		if c.settingFingerprints()[name] != "" {
+			t.Errorf("%s is told", name)
 		}
 	}
 	known := variableNames()

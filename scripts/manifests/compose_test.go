@@ -56,6 +56,15 @@ func TestComposeIsHardened(t *testing.T) {
 	}
 }
 
+// By it a server knows what it runs on, and what its doctor's commands are.
+func TestServerOfComposeKnowsIt(t *testing.T) {
+	for file, project := range composeFiles(t) {
+		if is := project.Services["oauth2-server"].Environment["COMPOSE_PROJECT_NAME"]; is == nil || *is != project.Name {
+			t.Errorf("%s: got %v, want %s", file, is, project.Name)
+		}
+	}
+}
+
 func serviceFaults(s types.ServiceConfig) map[string]bool {
 	return map[string]bool{
 		"may write its root":              !s.ReadOnly,

@@ -47,6 +47,7 @@ func (s *inspection) see(ctx context.Context, conn *pgx.Conn) error {
 		{"schema", s.seeSchema},
 		{"connections", s.seeConnections},
 		{"locks", s.seeWaits},
+		{"held locks", s.seeLocks},
 		{"transactions", s.seeTransactions},
 		{"standbys", s.seeStandbys},
 		{"slots", s.seeSlots},

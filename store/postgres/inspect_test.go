@@ -107,8 +107,17 @@ func TestInspectSeesWhoHoldsWhomUp(t *testing.T) {
 	for len(s.Waits) == 0 { // until the waiter waits
 		s = inspect(t, db)
 	}
-	if w := s.Waits[0]; w.Application != "waiter" || w.HolderApp != "holder" || w.HolderState != "idle in transaction" || w.PID == w.Holder || w.Waited < 0 || w.Held <= 0 {
+	if w := s.Waits[0]; w.Application != "waiter" || w.HolderApp != "holder" || w.HolderState != "idle in transaction" || w.PID == w.Holder || w.Waited < 0 || w.Held <= 0 || w.HolderVerb != "lock" {
 		t.Errorf("got %+v", w)
+	}
+	if len(s.Locks) != 0 {
+		t.Errorf("got %+v of a transaction that has just begun", s.Locks)
+	}
+	for len(s.Locks) == 0 { // until it is a second old
+		s = inspect(t, db)
+	}
+	if l := s.Locks[0]; len(s.Locks) != 1 || l.Application != "holder" || l.PID != s.Waits[0].Holder || l.State != "idle in transaction" || l.Table != "clients" || l.Mode != "AccessExclusiveLock" || l.Held < time.Second || l.Verb != "lock" {
+		t.Errorf("got %+v", s.Locks)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", s), "secret") {
 		t.Error("the text of a query shows")

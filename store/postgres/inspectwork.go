@@ -11,17 +11,34 @@ import (
 // inspectRows bounds every list: an incident may make thousands of one sort.
 const inspectRows = 50
 
-// Only a backend that waits is asked who holds it up: the question locks the table of locks. Texts of queries are
-// never read, they may hold what is secret.
+// Only a backend that waits is asked who holds it up: the question locks the table of locks. Of the texts of queries the first
+// word is read and no more, they may hold what is secret.
 const sqlWaits = `select w.pid, coalesce(nullif(w.application_name, ''), 'unnamed'),
 		(extract(epoch from clock_timestamp() - coalesce((select min(l.waitstart) from pg_locks l where l.pid = w.pid and not l.granted), w.query_start, clock_timestamp())) * 1e9)::int8,
 		holder, coalesce(nullif(h.application_name, ''), 'unnamed'), coalesce(h.state, ''),
-		coalesce(extract(epoch from clock_timestamp() - h.xact_start) * 1e9, 0)::int8
+		coalesce(extract(epoch from clock_timestamp() - h.xact_start) * 1e9, 0)::int8, coalesce(substring(h.query from '^[A-Za-z]{1,20}'), '')
 	from pg_stat_activity w cross join unnest(pg_blocking_pids(w.pid)) as holder left join pg_stat_activity h on h.pid = holder
 	where w.wait_event_type = 'Lock' order by 3 desc limit $1`
 
 func (s *inspection) seeWaits(ctx context.Context, conn *pgx.Conn) (err error) {
 	s.Waits, err = list[store.LockWait](ctx, conn, sqlWaits, inspectRows)
+	return err
+}
+
+// Locks that keep writers out, of transactions older than a second: ours have them for milliseconds. The strongest lock of a
+// transaction is the first by name. How old one of another user is only some users may see.
+const sqlLocks = `select l.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), coalesce(a.state, ''),
+		(array_agg(c.relname::text order by l.mode, c.relname))[1], min(l.mode),
+		coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1e9, 0)::int8 as held, coalesce(substring(a.query from '^[A-Za-z]{1,20}'), '')
+	from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace join pg_stat_activity a on a.pid = l.pid
+	where l.granted and l.database = (select oid from pg_database where datname = current_database()) and n.nspname = current_schema()
+		and c.relkind in ('r', 'p') and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+		and l.pid <> pg_backend_pid() and coalesce(a.backend_type, 'client backend') = 'client backend'
+		and (a.xact_start is null or a.xact_start < clock_timestamp() - interval '1 second')
+	group by l.pid, a.application_name, a.state, a.xact_start, a.query order by held desc limit $1`
+
+func (s *inspection) seeLocks(ctx context.Context, conn *pgx.Conn) (err error) {
+	s.Locks, err = list[store.Lock](ctx, conn, sqlLocks, inspectRows)
 	return err
 }
 
