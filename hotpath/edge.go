@@ -13,10 +13,12 @@ import (
 type refusal struct {
 	status int
 	body   []byte // the error object of RFC 6749 §5.2
+
+	description string // as in body
 }
 
 func newRefusal(status int, code, description string) *refusal {
-	return &refusal{status, []byte(`{"error":"` + code + `","error_description":"` + description + `"}`)}
+	return &refusal{status, []byte(`{"error":"` + code + `","error_description":"` + description + `"}`), description}
 }
 
 func malformed(description string) *refusal {

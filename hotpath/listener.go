@@ -201,13 +201,42 @@ func (e *edge) answer(ctx *fasthttp.RequestCtx, r *refusal) {
 }
 
 // Printf takes the library's own lines. Outsiders cause them, and some carry
-// whole requests, credentials included, in spite of SecureErrorLogMessage: only
-// the words before the first argument are logged.
-func (e *edge) Printf(format string, _ ...any) {
-	if held, ok := e.events.pass(time.Now()); ok {
-		event, _, _ := strings.Cut(format, " %")
-		e.log.Warn("connection failed", "event", event, "unlogged", held)
+// whole requests, credentials included, in spite of SecureErrorLogMessage: of
+// the arguments only the other side's address, and what causeOf says, are logged.
+func (e *edge) Printf(format string, args ...any) {
+	held, ok := e.events.pass(time.Now())
+	if !ok {
+		return
 	}
+	event, _, _ := strings.Cut(format, " %")
+	about := []any{"event", event, "unlogged", held}
+	from := "" // the last address: a line about both sides has it second
+	for _, arg := range args {
+		switch arg := arg.(type) {
+		case net.Addr:
+			from = arg.String()
+		case error:
+			about = append(about, "cause", causeOf(arg))
+		}
+	}
+	if from != "" {
+		about = append(about, "from", from)
+	}
+	e.log.Warn("connection failed", about...)
+}
+
+// causeOf says why a connection ended, without a byte of a request: a handshake precedes them, and what the system says holds none.
+func causeOf(err error) string {
+	system, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case ok:
+		return system.Error()
+	case strings.HasPrefix(err.Error(), "tls: "):
+		return err.Error()
+	case errors.Is(err, io.EOF):
+		return "the other side closed it"
+	}
+	return refusalOf(err).description
 }
 
 // throttle lets one line a second pass and counts the others.

@@ -231,8 +231,30 @@ func TestLogHoldsNothingOfARequest(t *testing.T) {
 	if strings.Contains(log, "s3cret") {
 		t.Errorf("the log holds the secret: %s", log)
 	}
-	if !strings.Contains(log, "connection failed") {
-		t.Errorf("got log %q, want one line", log)
+	for _, part := range []string{"connection failed", `cause="request is not readable as HTTP/1.1"`, "from=127.0.0.1:"} {
+		if !strings.Contains(log, part) {
+			t.Errorf("log %q lacks %s", log, part)
+		}
+	}
+}
+
+// What the system and crypto/tls say is told in their words, and what was read in none of its own.
+func TestCausesOfFailedConnections(t *testing.T) {
+	reset := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection timed out")}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, "tls: first record does not look like a TLS handshake"},
+		{&net.OpError{Op: "remote error", Err: tls.AlertError(42)}, "remote error: tls: bad certificate"},
+		{fmt.Errorf("in %q: %w", "s3cret", reset), "read tcp: connection timed out"},
+		{fmt.Errorf("in %q: %w", "s3cret", io.EOF), "the other side closed it"},
+		{errors.New("s3cret tls: "), refuseUnreadable.description},
+		{fasthttp.ErrBodyTooLarge, refuseBody.description},
+	} {
+		if got := causeOf(test.err); got != test.want {
+			t.Errorf("%v: got %q, want %q", test.err, got, test.want)
+		}
 	}
 }
 

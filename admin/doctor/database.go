@@ -92,7 +92,7 @@ func notDurable(f *Facts) []Finding {
 		}
 		return one(Finding{
 			ID: "database.not_durable", Severity: Critical, Evidence: strings.Join(off, ", "),
-			Cause: "a crash of the database loses tokens and revocations that were acknowledged, or its data (promise P2); synchronous_commit is off only if a pooler drops what the server asks for",
+			Cause: "a crash of the database loses tokens and revocations that were acknowledged, or its data; synchronous_commit is off only if a pooler drops what the server asks for",
 			Fix:   "psql -c 'alter system reset fsync' -c 'select pg_reload_conf()'", Runbook: "#readiness-failing",
 		})
 	})

@@ -194,17 +194,17 @@ func TestLockWait(t *testing.T) {
 }
 
 func TestConnectionsTaken(t *testing.T) {
-	p := newPatient(t, "max_connections=60")
-	for range 45 { // and those of the store: from four fifths on, below nineteen of twenty
+	p := newPatient(t, "max_connections=120")
+	for range 94 { // and those of the store: from four fifths on, below nineteen of twenty
 		p.connect()
 	}
-	wants(t, p.facts(), Database, "database.connections", Warning, "of 57 connections taken")
-	for i := range byte(2) {
+	wants(t, p.facts(), Database, "database.connections", Warning, "of 117 connections taken")
+	for i := range byte(10) {
 		if err := p.db.Register(t.Context(), store.Replica{ID: id(i), Started: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wants(t, p.facts(), Database, "database.connections_need", Warning, "2 replicas and one more")
+	wants(t, p.facts(), Database, "database.connections_need", Warning, "10 replicas and one more")
 }
 
 func TestSettingsFindings(t *testing.T) {

@@ -43,7 +43,7 @@ func (f *clientFlags) register(command *cobra.Command) {
 	flags.StringArrayVar(&f.grants, "grant", nil, "grant types it may use: "+strings.Join(oauth.GrantTypes(), ", "))
 	flags.StringArrayVar(&f.scopes, "scope", nil, "scopes it may ask for")
 	flags.StringArrayVar(&f.audiences, "audience", nil, "resources it may ask tokens for; the first is the default")
-	flags.StringArrayVar(&f.resources, "resource", nil, "resources it is (a gateway or API), whose tokens it may introspect")
+	flags.StringArrayVar(&f.resources, "resource", nil, "resources it is (a gateway or API), whose tokens it may introspect: absolute URIs, or the plain names that others have as --audience")
 	flags.StringVar(&f.authMethod, "auth-method", "",
 		"client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or none; default: either way of sending a secret")
 	flags.BoolVar(&f.public, "public", false, "a client that cannot keep a secret, like an app or a page: the same as --auth-method none")

@@ -65,12 +65,13 @@ type Config struct {
 	EventsBackend string        `env:"OAUTH2_EVENTS_BACKEND" envDefault:"in_memory" doc:"in_memory or none; no events are published yet, and any other backend makes GET /events/health degraded"`
 	LogLevel      string        `env:"OAUTH2_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 
-	trusted  proxy.Trusted // of Proxies; empty unless TrustProxies
-	secrets  keys.Secrets  // of JWTSecret; empty until the embedded default has made its own
-	unknown  []string      // OAUTH2_ variables that nothing reads
-	given    []string      // variables that were set: NAME for NAME_FILE
-	faulty   []string      // variables that have a fault
-	fileName string        // of SQLite's database
+	trusted  proxy.Trusted     // of Proxies; empty unless TrustProxies
+	secrets  keys.Secrets      // of JWTSecret; empty until the embedded default has made its own
+	unknown  []string          // OAUTH2_ variables that nothing reads
+	given    []string          // variables that were set: NAME for NAME_FILE
+	paths    map[string]string // files that those came from which were set as NAME_FILE
+	faulty   []string          // variables that have a fault
+	fileName string            // of SQLite's database
 }
 
 // A fault is what is wrong with a variable. It never repeats the value, which may be a secret in the wrong place.
@@ -90,7 +91,7 @@ func loadStoreConfig(environ []string) (*Config, error) { return readConfig(envi
 
 func readConfig(environ []string, needSecret bool) (*Config, error) {
 	c := new(Config)
-	given, faults := resolve(environ)
+	given, paths, faults := resolve(environ)
 	err := env.ParseWithOptions(c, env.Options{Environment: given})
 	if aggregate, ok := errors.AsType[env.AggregateError](err); ok {
 		for _, err := range aggregate.Errors {
@@ -99,6 +100,7 @@ func readConfig(environ []string, needSecret bool) (*Config, error) {
 	} else if err != nil {
 		faults = append(faults, &fault{text: err.Error()})
 	}
+	c.paths = paths
 	c.given = slices.Sorted(maps.Keys(given))
 	c.unknown = unknownVariables(c.given)
 	c.takeApart()

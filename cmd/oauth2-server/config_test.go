@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -204,6 +205,19 @@ func TestUnknownVariablesAreNamedWithTheNearest(t *testing.T) {
 	answer := decodeJSON[struct{ Unknown []unknownName }](t, c.must("config", "check", "--json"))
 	if len(answer.Unknown) != 2 {
 		t.Errorf("got %+v, want two", answer.Unknown)
+	}
+}
+
+// A value that a file holds is named by the file, which is where it can be changed.
+func TestConfigCheckNamesFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "level")
+	rewrite(t, file, "debug\n")
+	c := &console{t: t, env: []string{"OAUTH2_LOG_LEVEL_FILE=" + file, "OAUTH2_CACHE_MIB=7"}}
+	out := c.must("config", "check")
+	for _, row := range []string{`OAUTH2_LOG_LEVEL +debug +file ` + file, `OAUTH2_CACHE_MIB +7 +environment`, `OAUTH2_JWT_ALG +ES256 +default`} {
+		if !regexp.MustCompile(`(?m)^` + row + ` *$`).MatchString(out) {
+			t.Errorf("%s has no row %s", out, row)
+		}
 	}
 }
 

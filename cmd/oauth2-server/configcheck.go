@@ -70,7 +70,7 @@ func checkConfig(environ []string, out output) error {
 		unknown = append(unknown, unknownName{name, nearest(name)})
 	}
 	answer := map[string]any{"ok": refused == nil, "faults": lines(refused), "unknown": unknown, "settings": config.settings()}
-	err := out.show(answer, func() string { return table(settingRows(config.settings())) + warnings(unknown) + verdict(refused) })
+	err := out.show(answer, func() string { return table(config.settingRows()) + warnings(unknown) + verdict(refused) })
 	if refused != nil {
 		return errors.Join(configError(refused), err)
 	}
@@ -92,12 +92,15 @@ func lines(err error) []string {
 	return strings.Split(err.Error(), "\n")
 }
 
-func settingRows(all []setting) [][]string {
+func (c *Config) settingRows() [][]string {
 	rows := [][]string{{"VARIABLE", "VALUE", "FROM"}}
-	for _, s := range all {
+	for _, s := range c.settings() {
 		from := "default"
 		if s.Given {
 			from = "environment"
+		}
+		if path, isFile := c.paths[s.Name]; isFile {
+			from = "file " + path
 		}
 		rows = append(rows, []string{s.Name, cmp.Or(s.Value, "-"), from})
 	}

@@ -285,6 +285,17 @@ func TestDoctorExitStatus(t *testing.T) {
 	}
 }
 
+// With --json standard output holds JSON or, with status 2, nothing.
+func TestDoctorThatCannotLookPrintsNoText(t *testing.T) {
+	for _, env := range [][]string{nil, {"OAUTH2_DATABASE_URL=mysql://x"}} {
+		t.Chdir(t.TempDir())
+		c := &console{t: t, env: env}
+		if status, out, errOut := c.run("", "doctor", "--json"); status != 2 || out != "" || errOut == "" {
+			t.Errorf("%q: got status %d, %q and %q, want 2 and the reason on standard error alone", env, status, out, errOut)
+		}
+	}
+}
+
 func TestDoctorEndsWhenInterrupted(t *testing.T) {
 	c := newConsole(t)
 	ctx, interrupt := context.WithCancel(t.Context())

@@ -16,9 +16,9 @@ import (
 const ours = "OAUTH2_"
 
 // resolve is the OAUTH2_ variables of the environment that have a value, each NAME_FILE replaced by NAME with
-// what the file holds.
-func resolve(environ []string) (given map[string]string, faults []*fault) {
-	given = map[string]string{}
+// what the file holds. paths are those files, by NAME.
+func resolve(environ []string) (given, paths map[string]string, faults []*fault) {
+	given, paths = map[string]string{}, map[string]string{}
 	for _, line := range environ {
 		// An empty value is none: that is how compose files pass on what is not set.
 		if name, value, _ := strings.Cut(line, "="); strings.HasPrefix(name, ours) && value != "" {
@@ -31,7 +31,8 @@ func resolve(environ []string) (given map[string]string, faults []*fault) {
 		if !isFile || slices.Contains(known, name) || !slices.Contains(known, plain) {
 			continue
 		}
-		content, err := readValue(given[name])
+		path := given[name]
+		content, err := readValue(path)
 		delete(given, name)
 		if _, both := given[plain]; both {
 			err = fmt.Errorf("is set beside %s: give one of them", plain)
@@ -40,9 +41,9 @@ func resolve(environ []string) (given map[string]string, faults []*fault) {
 			faults = append(faults, &fault{plain, fmt.Sprintf("%s %v", name, err)})
 			continue
 		}
-		given[plain] = content
+		given[plain], paths[plain] = content, path
 	}
-	return given, faults
+	return given, paths, faults
 }
 
 // readValue is what the file of a NAME_FILE holds, without the line end that editors add.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"oauth2-server/admin"
 	"oauth2-server/admin/doctor"
@@ -43,6 +44,24 @@ func (c *Config) sessionKey() (name string, text Secret) {
 		return "OAUTH2_JWT_SECRET", c.JWTSecret
 	}
 	return "OAUTH2_SESSION_KEY", c.SessionKey
+}
+
+// nameAbsent tells of names in OAUTH2_ADMIN_CLIENT_IDS that no client has: a typing error, or one that is yet to be made.
+func nameAbsent(ctx context.Context, names []string, db database, log *slog.Logger) error {
+	if len(names) == 0 {
+		return nil
+	}
+	all, err := db.Clients(ctx)
+	if err != nil {
+		return fmt.Errorf("list clients: %w", err)
+	}
+	absent := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(all, func(c store.Client) bool { return c.ID == name })
+	})
+	if len(absent) > 0 {
+		log.Warn("OAUTH2_ADMIN_CLIENT_IDS names clients that there are not: create them, or mend the names", "clients", absent)
+	}
+	return nil
 }
 
 // adminInClear reports whether passwords of operators may cross a network in clear: from elsewhere, without TLS here and

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -137,4 +139,21 @@ func TestATakenPortNamesItsVariable(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "set OAUTH2_SERVER_PORT") {
 		t.Errorf("got %v, want what to do", err)
 	}
+}
+
+// A name in OAUTH2_ADMIN_CLIENT_IDS that no client has is told at start, and the start goes on.
+func TestUnknownAdminClientsAreNamed(t *testing.T) {
+	c := newConsole(t)
+	c.must("client", "create", "--id", "robot")
+	f := func(want string, names ...string) {
+		t.Helper()
+		var log bytes.Buffer
+		err := nameAbsent(t.Context(), names, c.open(), slog.New(slog.NewJSONHandler(&log, nil)))
+		if err != nil || !strings.Contains(log.String(), want) || want == "" && log.Len() > 0 {
+			t.Errorf("%q: got %q, %v, want %q", names, log.String(), err, want)
+		}
+	}
+	f("")
+	f("", "robot")
+	f(`"clients":["robbot","R2"]`, "robbot", "robot", "R2")
 }

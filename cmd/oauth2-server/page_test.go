@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -246,6 +248,62 @@ func TestCommandsOnThePagesAreThere(t *testing.T) {
 		}
 		if seen == 0 {
 			t.Errorf("%s names no command: the test looks at nothing", page)
+		}
+	}
+}
+
+// Under systemd the runbook's lines give a shell the variables of the unit, and every secret that it loads.
+func TestLinesOfTheRunbookForSystemdWork(t *testing.T) {
+	unit, err := os.ReadFile("../../deploy/systemd/oauth2-server.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir() // in the place of /etc/oauth2-server
+	rewrite(t, filepath.Join(dir, "oauth2-server.env"), "OAUTH2_BRAND_NAME='Two words'\n")
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, span := range openGuidebook(t, "runbook.md").spans() {
+		if strings.Contains(span, "/etc/oauth2-server") || strings.HasPrefix(span, "export ") {
+			lines = append(lines, strings.ReplaceAll(span, "/etc/oauth2-server", dir))
+		}
+	}
+	for _, found := range regexp.MustCompile(`(?m)^Environment=(OAUTH2_\w+)_FILE=%d/(\S+)$`).FindAllStringSubmatch(string(unit), -1) {
+		value := map[string]string{"OAUTH2_DATABASE_URL": "postgres://u:hunter22@db.example.com/oauth2?sslmode=require"}[found[1]]
+		rewrite(t, filepath.Join(dir, "secrets", found[2]), cmp.Or(value, testSecret)+"\n")
+		lines = append(lines, `[[ -r $`+found[1]+`_FILE ]] || exit 3`)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Join(append(lines, `"$0" config check`), "\n"), self)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	output, err := cmd.CombinedOutput()
+	if err != nil || len(lines) < 5 {
+		t.Errorf("%q: %v\n%s", lines, err, output)
+	}
+	want(t, string(output), "Two words", dir+"/secrets/jwt-secret")
+}
+
+// What is promised has numbers in the code, which readers of pages and alerts do not know.
+func TestPagesNameNoPromiseByNumber(t *testing.T) {
+	paths := []string{"../../README.md", "../../bench/README.md"}
+	for _, pattern := range []string{"*.md", "prometheus/*.yml", "grafana/dashboards/*.json"} {
+		found, _ := filepath.Glob("../../deploy/" + pattern) // the pattern is well-formed
+		paths = append(paths, found...)
+	}
+	if len(paths) < 10 {
+		t.Errorf("got %q: the test looks at nothing", paths)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := regexp.MustCompile(`.*\bP[1-9]\b.*`).Find(text); found != nil {
+			t.Errorf("%s: %s", path, found)
 		}
 	}
 }

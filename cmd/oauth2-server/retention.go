@@ -31,7 +31,7 @@ func showRetention(ctx context.Context, j *job, _ []string) error {
 	if err != nil {
 		return err
 	}
-	return j.show(all, func() string { return statusText(all) })
+	return j.show(all, func() string { return j.unit().statusText(all) })
 }
 
 func newRetentionRun(environ []string) *cobra.Command {
@@ -69,7 +69,7 @@ func (j *job) dryRun(ctx context.Context, kinds []string) error {
 	if len(kinds) > 0 {
 		all = slices.DeleteFunc(all, func(k store.Kept) bool { return !slices.Contains(kinds, k.Kind) })
 	}
-	return j.show(all, func() string { return dueText(all) })
+	return j.show(all, func() string { return j.unit().dueText(all) })
 }
 
 func (j *job) prune(ctx context.Context, kinds []string) error {
@@ -79,7 +79,7 @@ func (j *job) prune(ctx context.Context, kinds []string) error {
 	if errors.Is(err, store.ErrConflict) || len(done) == 0 {
 		return err
 	}
-	return errors.Join(j.show(done, func() string { return removedText(done) }), err)
+	return errors.Join(j.show(done, func() string { return j.unit().removedText(done) }), err)
 }
 
 func newRetentionSet(environ []string) *cobra.Command {
@@ -139,8 +139,8 @@ func (j *job) setKept(ctx context.Context, kind, length string, version int64) e
 		return err
 	}
 	return j.show(done, func() string {
-		return fmt.Sprintf("%s are kept for %s now, before it was %s. It holds from the next run on, within a minute.\n"+
-			"\"oauth2-server retention run %s --dry-run\" says what that will remove.", kind, done.After.Keep, done.Before.Keep, kind)
+		return fmt.Sprintf("%s: kept for %s now, before it was %s. It holds from the next run on, within a minute.\n"+
+			"\"oauth2-server retention run %s --dry-run\" says what that will remove.", kind, lengthText(done.After.Keep), lengthText(done.Before.Keep), kind)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"oauth2-server/deploy/private"
 	"oauth2-server/store"
 )
 
@@ -24,10 +25,10 @@ func TestRetentionThroughTheCommandLine(t *testing.T) {
 			}
 			return all[1]
 		}
-		want(t, c.must("retention", "status"), "KIND", "audit", "9600h", "cutoffs", "8784h", "denials")
-		want(t, c.must("retention", "set", "denials", "48h"), "kept for 48h now, before it was 24h", "retention run denials --dry-run")
+		want(t, c.must("retention", "status"), "KIND", "audit", "400d", "cutoffs", "366d", "denials")
+		want(t, c.must("retention", "set", "denials", "48h"), "denials: kept for 2d now, before it was 1d", "retention run denials --dry-run")
 		c.wantAudit("retention.set")
-		want(t, c.must("retention", "run", "denials", "--dry-run"), "48h (default 24h)", "Nothing was removed")
+		want(t, c.must("retention", "run", "denials", "--dry-run"), "2d (default 1d)", "Nothing was removed")
 		if k := status(); k.Keep.String() != "48h" || !k.Own || k.Due != 0 || k.Version != 1 {
 			t.Errorf("kept for 48h: %+v", k)
 		}
@@ -46,7 +47,7 @@ func TestRetentionThroughTheCommandLine(t *testing.T) {
 			t.Errorf("after the run: %+v", k)
 		}
 		want(t, c.must("retention", "run"), "REMOVED", "jtis", "sizes")
-		want(t, c.must("retention", "set", "audit", "90d"), "kept for 2160h now, before it was 9600h")
+		want(t, c.must("retention", "set", "audit", "90d"), "audit: kept for 90d now, before it was 400d")
 	})
 }
 
@@ -67,8 +68,33 @@ func TestRetentionRefusals(t *testing.T) {
 
 func TestRetentionTexts(t *testing.T) {
 	all := []store.Kept{{Kind: "denials", Due: store.MaxDue, Bytes: 3 << 29, Fault: errors.ErrUnsupported.Error()}, {Kind: "jtis", Bytes: 12}}
-	want(t, statusText(all), "100000 or more", "1.5 GiB", "12 B", "never", "could not remove denials: unsupported operation")
+	want(t, unit("").statusText(all), "100000 or more", "1.5 GiB", "12 B", "never", "could not remove denials: unsupported operation")
 	if text := faultsText(all); strings.Contains(text, "jtis") {
 		t.Errorf("a kind without a fault is told of: %s", text)
+	}
+}
+
+// In Postgres tokens go by the partition, and nothing else does.
+func TestRetentionNamesPartitions(t *testing.T) {
+	all := []store.Kept{{Kind: store.KeptTokens, Rows: 7, Due: 1, Removed: 2, Total: 3}, {Kind: store.KeptDenials, Due: 4}}
+	rows, partitions := unit(""), unit("partition")
+	want(t, partitions.statusText(all), "  7 ", " 1 partition ", " 2 partitions ", " 3 partitions")
+	want(t, partitions.dueText(all), " 1 partition\n", " 4\n")
+	want(t, partitions.removedText(all), " 2 partitions ", " 1 partition ")
+	if text := rows.statusText(all) + rows.dueText(all) + rows.removedText(all); strings.Contains(text, "partition") {
+		t.Errorf("rows are told as partitions: %s", text)
+	}
+	c := &console{t: t, env: []string{"OAUTH2_DATABASE_URL=" + private.TestDatabase(t)}}
+	c.must("migrate")
+	want(t, c.must("retention", "run", "tokens", "--dry-run"), " 0 partitions\n")
+}
+
+// What is shown is what may be given.
+func TestLengthTextIsRead(t *testing.T) {
+	for text, length := range map[string]time.Duration{"0s": 0, "1d": 24 * time.Hour, "90d": 2160 * time.Hour, "25h": 25 * time.Hour, "10m": 10 * time.Minute} {
+		got := lengthText(store.Period(length))
+		if back, err := parseLength(got); got != text || err != nil || back != store.Period(length) {
+			t.Errorf("%v: got %q, read as %v, %v, want %q", length, got, back, err, text)
+		}
 	}
 }

@@ -21,12 +21,34 @@ func kindNames() []string {
 func kindsText() string {
 	rows := [][]string{{"KIND", "DEFAULT", "LEAST", "WHAT"}}
 	for _, k := range store.KeptKinds {
-		rows = append(rows, []string{k.Name, store.Period(k.Default).String(), store.Period(k.Least).String(), k.Doc})
+		rows = append(rows, []string{k.Name, lengthText(store.Period(k.Default)), lengthText(store.Period(k.Least)), k.Doc})
 	}
 	return table(rows)
 }
 
-func statusText(all []store.Kept) string {
+// A unit is what tokens are counted in: rows are that of all else, and need no name.
+type unit string
+
+// unit of tokens: Postgres removes them by the partition.
+func (j *job) unit() unit {
+	if j.config.postgres() {
+		return "partition"
+	}
+	return ""
+}
+
+// count is a number of what runs remove of a kind, which was counted up to store.MaxDue.
+func (u unit) count(kind string, n int64) string {
+	if u == "" || kind != store.KeptTokens {
+		return atMost(n)
+	}
+	if n != 1 {
+		u += "s"
+	}
+	return atMost(n) + " " + string(u)
+}
+
+func (u unit) statusText(all []store.Kept) string {
 	var rows [][]string
 	for i := range all {
 		k := &all[i]
@@ -35,25 +57,25 @@ func statusText(all []store.Kept) string {
 			ran = moment(k.Ran)
 		}
 		rows = append(rows, []string{
-			k.Kind, keptText(k), atMost(k.Rows), sizeText(k.Bytes), atMost(k.Due), ran, strconv.FormatInt(k.Removed, 10), strconv.FormatInt(k.Total, 10),
+			k.Kind, keptText(k), atMost(k.Rows), sizeText(k.Bytes), u.count(k.Kind, k.Due), ran, u.count(k.Kind, k.Removed), u.count(k.Kind, k.Total),
 		})
 	}
 	return list("", []string{"KIND", "KEPT", "ROWS", "SIZE", "DUE", "LAST RUN", "REMOVED", "IN ALL"}, rows) + faultsText(all)
 }
 
-func dueText(all []store.Kept) string {
+func (u unit) dueText(all []store.Kept) string {
 	var rows [][]string
 	for i := range all {
-		rows = append(rows, []string{all[i].Kind, keptText(&all[i]), atMost(all[i].Due)})
+		rows = append(rows, []string{all[i].Kind, keptText(&all[i]), u.count(all[i].Kind, all[i].Due)})
 	}
 	return list("", []string{"KIND", "KEPT", "WOULD BE REMOVED"}, rows) + "Nothing was removed."
 }
 
-func removedText(all []store.Kept) string {
+func (u unit) removedText(all []store.Kept) string {
 	var rows [][]string
 	for i := range all {
 		k := &all[i]
-		rows = append(rows, []string{k.Kind, keptText(k), strconv.FormatInt(k.Removed, 10), atMost(k.Due), (time.Duration(k.Took) * time.Millisecond).String()})
+		rows = append(rows, []string{k.Kind, keptText(k), u.count(k.Kind, k.Removed), u.count(k.Kind, k.Due), (time.Duration(k.Took) * time.Millisecond).String()})
 	}
 	return list("", []string{"KIND", "KEPT", "REMOVED", "LEFT", "TIME"}, rows) + faultsText(all)
 }
@@ -71,9 +93,18 @@ func faultsText(all []store.Kept) string {
 
 func keptText(k *store.Kept) string {
 	if k.Own {
-		return k.Keep.String() + " (default " + k.Default.String() + ")"
+		return lengthText(k.Keep) + " (default " + lengthText(k.Default) + ")"
 	}
-	return k.Keep.String()
+	return lengthText(k.Keep)
+}
+
+// lengthText is what parseLength reads: in days where they are whole.
+func lengthText(length store.Period) string {
+	const day = store.Period(24 * time.Hour)
+	if length > 0 && length%day == 0 {
+		return strconv.FormatInt(int64(length/day), 10) + "d"
+	}
+	return length.String()
 }
 
 // atMost is a number that was counted up to store.MaxDue.

@@ -30,7 +30,28 @@ func newRootCommand(environ []string) *cobra.Command {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version()
 	root.PersistentFlags().Bool("json", false, "print JSON")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused(err) })
+	markMisuse(root)
+	root.Long = root.Short + ".\n\nThe exit status is 0 when it is done, 1 when it failed, and 2 when nothing was tried: the configuration, or the command line, is\n" +
+		"refused. Commands whose status says more tell so."
 	return root
+}
+
+// markMisuse makes errors of arguments, and of flags that do not go together, of a command and those below it, a misuse.
+func markMisuse(command *cobra.Command) {
+	args := command.Args
+	command.Args = func(command *cobra.Command, given []string) error { return misused(args(command, given)) }
+	command.PreRunE = func(command *cobra.Command, _ []string) error { return misused(command.ValidateFlagGroups()) }
+	for _, below := range command.Commands() {
+		markMisuse(below)
+	}
+}
+
+func misused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &misuse{err}
 }
 
 // newGroup is a command that only holds others. An argument that is none of them is not repeated: it may be a
@@ -130,18 +151,26 @@ func version() string { return readBuild().Version }
 var (
 	// errConfig marks faults of the configuration.
 	errConfig = errors.New("the configuration is refused")
+	// errMisuse marks command lines that no command takes.
+	errMisuse = errors.New("the command line is refused")
 	// errInactive is the outcome of explaining a token that is not active.
 	errInactive = errors.New("the token is not active")
 )
 
+// A misuse is an error that is errMisuse and says no more than itself.
+type misuse struct{ error }
+
+func (m *misuse) Is(target error) bool { return target == errMisuse }
+func (m *misuse) Unwrap() error        { return m.error }
+
 func configError(err error) error { return fmt.Errorf("%w:\n%w", errConfig, err) }
 
-// exitStatus: 0 done, 1 failed, or the doctor found something, 2 the configuration is refused, a benchmark has no verdict, or the doctor could not look, 3 the explained token is not active.
+// exitStatus: 0 done, 1 failed, or the doctor found something, 2 the configuration or the command line is refused, a benchmark has no verdict, or the doctor could not look, 3 the explained token is not active.
 func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errConfig), errors.Is(err, errNoVerdict), errors.Is(err, errUnseen):
+	case errors.Is(err, errConfig), errors.Is(err, errMisuse), errors.Is(err, errNoVerdict), errors.Is(err, errUnseen):
 		return 2
 	case errors.Is(err, errInactive):
 		return 3

@@ -94,7 +94,7 @@ func (x *desk) furnish() {
 			x.t.Fatal(err)
 		}
 	}
-	x.env = append(slices.Concat(os.Environ(), x.cluster.env), "PATH="+bin+":"+os.Getenv("PATH"))
+	x.env = append(slices.Concat(os.Environ(), x.cluster.env), "PATH="+bin+":"+os.Getenv("PATH"), "SERVER="+self)
 	rewrite(x.t, filepath.Join(x.folder, "seed.password"), testSeedPassword+"\n")
 }
 
@@ -239,6 +239,7 @@ func TestTheRunbookWorks(t *testing.T) {
 	for _, r := range x.replicas {
 		targets = append(targets, r.admin())
 	}
+	want(t, x.replicas[0].log.String(), "OAUTH2_ADMIN_CLIENT_IDS names clients that there are not", `"clients":["operator"]`) // the page makes it
 	watch, shop := newPrometheus(t, targets...), x.newClient("shop")
 	x.inhabit()
 	if lines := x.follow(g); lines < 60 {

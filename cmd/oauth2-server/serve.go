@@ -299,6 +299,9 @@ func prepareOnce(ctx context.Context, r *running, tell herald) error {
 	if err := resealSecrets(ctx, r, tell.log); err != nil {
 		return err
 	}
+	if err := nameAbsent(ctx, c.AdminClients, r.db, tell.log); err != nil {
+		return err
+	}
 	maintainOnce(ctx, r.db, tell.log)
 	return seedOperator(ctx, c, r.db, actor, tell)
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Restores the dump FILE into the empty database of RESTORE_URL (or RESTORE_URL_FILE), all of it or nothing; sees that every row is there;
 # brings the schema up to date; revokes everything that was ever issued; and opens the key ring, with the OAUTH2_JWT_SECRET of the time
-# of the dump. No server may use the database before. SERVER is the program, "oauth2-server" by default.
+# of the dump. No server may use the database before. SERVER is the program; without it bin/oauth2-server, or one in PATH.
 here=$(dirname "${BASH_SOURCE[0]}")
 source "$here/connection.sh"
 
 [ $# -eq 1 ] || die "usage: restore.sh FILE"
 file=$1
-server=${SERVER:-oauth2-server}
-command -v "$server" > /dev/null || die "there is no program $server: name it in SERVER"
+built=$here/../../bin/oauth2-server
+[ -x "$built" ] || built=oauth2-server
+server=${SERVER:-$built}
+command -v "$server" > /dev/null || die "there is no program $server: make build, put one into PATH, or name it in SERVER"
 [ -n "$(value OAUTH2_JWT_SECRET)" ] || die "OAUTH2_JWT_SECRET is not set: the dump is worth nothing without the one of its time"
 "$here/check.sh" "$file"
 connect RESTORE_URL
