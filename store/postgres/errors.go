@@ -103,7 +103,7 @@ func failedStep(err error) string {
 	if !ok {
 		return stepOf(err)
 	}
-	furthest := -1
+	furthest := slices.Index(store.Steps[:], store.StepName) // the first of a way over a network
 	for _, attempt := range attempts(refused) {
 		furthest = max(furthest, slices.Index(store.Steps[:], stepOf(attempt)))
 	}

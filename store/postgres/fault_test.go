@@ -162,7 +162,7 @@ func TestServerStoppedWithinATransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine := errors.New("mine")
-	_, err := db.UpdateClient(within(t, 500*time.Millisecond), tester, "web", func(*store.Client) error {
+	_, err := db.UpdateClient(within(t, 3*time.Second), tester, "web", func(*store.Client) error {
 		server.Stop()
 		return mine
 	})
