@@ -126,16 +126,16 @@ func lengthOf(t *store.Transaction) Severity {
 	return Critical
 }
 
-// takesItsTime reports an application that must not be ended: its work would begin anew.
+// takesItsTime reports an application that must not be ended, a migration of ours among them: its work would begin anew.
 func takesItsTime(application string) bool {
-	return strings.HasPrefix(application, "pg_dump") || strings.HasPrefix(application, "pg_basebackup") || strings.HasPrefix(application, "autovacuum")
+	return strings.HasPrefix(application, "oauth2-server/") || strings.HasPrefix(application, "pg_dump") || strings.HasPrefix(application, "pg_basebackup") || strings.HasPrefix(application, "autovacuum")
 }
 
 // ending is how a transaction comes to its end.
 func ending(application string, pid int) string {
 	switch {
 	case takesItsTime(application):
-		return "wait for it, or dump from a standby"
+		return "wait for it: a migration, or a dump, which a standby can give as well"
 	case pid == 0:
 		return "psql -c 'select gid, prepared from pg_prepared_xacts order by 2', then: psql -c \"rollback prepared 'GID'\""
 	}

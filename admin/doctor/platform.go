@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	"oauth2-server/store"
 )
@@ -45,13 +46,35 @@ func (f *Facts) commands(r *store.Replica) *commands {
 	}
 	switch cmp.Or(platform, f.lastPlatform(), f.Platform) {
 	case store.PlatformKubernetes:
-		return kubernetes(r != nil, word(host, "POD"))
+		return f.beside(kubernetes(r != nil, word(host, "POD")))
 	case store.PlatformCompose:
-		return compose()
+		return f.beside(compose())
 	case store.PlatformSystemd:
 		return systemd(on(r, host), address)
 	}
 	return plain(on(r, host), address)
+}
+
+// beside takes from the commands those for a Postgres of ours, where the server has another one.
+func (f *Facts) beside(c *commands) *commands {
+	ours := func(r store.Reach) bool { return serviceOf(r.Host) == "postgres" }
+	if len(f.DatabaseWay) == 0 || slices.ContainsFunc(f.DatabaseWay, ours) {
+		return c
+	}
+	other := plain("", "")
+	c.postgresName, c.postgresState, c.postgresLog = other.postgresName, other.postgresState, other.postgresLog
+	c.postgresLoad, c.deadlocks, c.psql = other.postgresLoad, other.deadlocks, other.psql
+	return c
+}
+
+// serviceOf is the first label of the host in an address.
+func serviceOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	service, _, _ := strings.Cut(host, ".")
+	return service
 }
 
 // on begins what is typed on a machine; where it is not one of them, it is each.
@@ -77,12 +100,13 @@ const enddate = `openssl x509 -noout -enddate -in "$OAUTH2_TLS_CERT_FILE"`
 // kubernetes is as deploy/kustomize has it.
 func kubernetes(one bool, pod string) *commands {
 	const in, all = "kubectl -n oauth2-server ", "deploy/oauth2-server"
-	logs := all
+	const every = "-l app=oauth2-server --prefix --max-log-requests=50"
+	logs := every
 	if one {
 		logs = pod
 	}
 	return &commands{
-		log: in + "logs " + logs, before: in + "logs " + logs + " --previous", search: in + "logs " + all + " | grep -E '%s'",
+		log: in + "logs " + logs, before: in + "logs " + logs + " --previous", search: in + "logs " + every + " --tail=-1 | grep -E '%s'",
 		state: in + "get pods -l app=oauth2-server", restart: in + "rollout restart " + all, replace: in + "delete pod " + pod,
 		status: in + "rollout status " + all, undo: in + "rollout undo " + all, history: in + "rollout history " + all,
 		probe:     in + "exec " + pod + " -- /oauth2-server probe %s",
@@ -152,8 +176,12 @@ func plain(on, address string) *commands {
 
 // redis is the client for a server of Redis, by its address. A password belongs into its REDISCLI_AUTH.
 func (c *commands) redis(address string) string {
-	if host, port, err := net.SplitHostPort(address); err == nil {
-		return fmt.Sprintf("%s -h %s -p %s", c.redisCLI, word(host, "HOST"), word(port, "PORT"))
+	cli := c.redisCLI
+	if serviceOf(address) != "redis" {
+		cli = "redis-cli" // it is not the one that came with the server
 	}
-	return c.redisCLI + " -s " + word(address, "SOCKET")
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		return fmt.Sprintf("%s -h %s -p %s", cli, word(host, "HOST"), word(port, "PORT"))
+	}
+	return cli + " -s " + word(address, "SOCKET")
 }

@@ -150,10 +150,11 @@ func TestConfigFromFiles(t *testing.T) {
 		t.Errorf("got %+v, want what the files hold", c)
 	}
 	only(t, []string{"OAUTH2_JWT_SECRET=" + testSecret, "OAUTH2_JWT_SECRET_FILE=" + file(t, testSecret)}, "OAUTH2_JWT_SECRET_FILE", "beside OAUTH2_JWT_SECRET")
-	only(t, inProduction("OAUTH2_JWT_SECRET_FILE=/no/such/file"), "OAUTH2_JWT_SECRET_FILE", "/no/such/file", "no such file")
+	only(t, inProduction("OAUTH2_JWT_SECRET_FILE=/etc/no/such/file"), "OAUTH2_JWT_SECRET_FILE", "/etc/no/such/file", "no such file")
 	folder := t.TempDir()
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=" + folder}, "OAUTH2_JWT_SECRET_FILE", folder, "directory")
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=hunter2hunter2"}, "OAUTH2_JWT_SECRET_FILE", "no such file", "its value is not shown")
+	only(t, []string{"OAUTH2_JWT_SECRET_FILE=/hunter2/hunter2"}, "OAUTH2_JWT_SECRET_FILE", "its value is not shown")
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=" + file(t, "\n")}, "OAUTH2_JWT_SECRET_FILE", "empty file")
 	only(t, []string{"OAUTH2_JWT_SECRET_FILE=" + file(t, "short")}, "OAUTH2_JWT_SECRET", "5 bytes")
 	if c, _ := loadConfig([]string{"OAUTH2_TLS_CERT_FILE=a", "OAUTH2_TLS_KEY_FILE=b"}); c.TLSCert != "a" || c.TLSKey != "b" {

@@ -62,14 +62,17 @@ func readValue(path string) (string, error) {
 	return value, nil
 }
 
-// shownPath is a path for an error. What does not look like one is not shown: it may be the secret itself, in the wrong variable.
+// shownPath is a path for an error. What lies in no folder that there is is not shown: it may be the secret itself, in the wrong variable.
 func shownPath(path string) string {
-	for _, start := range []string{"/", "./", "../"} {
-		if strings.HasPrefix(path, start) {
+	if folder, _, nested := strings.Cut(strings.TrimPrefix(path, "/"), "/"); nested { // the outermost: of the others one may be misspelt
+		if strings.HasPrefix(path, "/") {
+			folder = "/" + folder
+		}
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
 			return path
 		}
 	}
-	return "its value is not shown, as it begins with none of /, ./ and ../ and may be a secret"
+	return "its value is not shown, as it lies in no folder that there is, and may be a secret"
 }
 
 // parseFault says which variable could not be read as its type.

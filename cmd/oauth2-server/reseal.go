@@ -19,17 +19,17 @@ const shutSecrets = `the secrets of these client_secret_jwt clients were sealed 
 // secretsKept is how long the seals of an OAUTH2_JWT_SECRET stay after a server that had it was last seen: a rollout may be taken back.
 const secretsKept = time.Hour
 
-// forgetSecrets takes the seals of old secrets from keys and clients, once no server needs them. Those of the keys
-// go last: they tell that there is something to do.
-func forgetSecrets(ctx context.Context, r *running) error {
-	if !r.ring.OldSecrets() {
+// forgetSecrets takes the seals of old secrets from keys and clients, once no server needs them. It reads no clients unless
+// it is told to, or the ring has such seals.
+func forgetSecrets(ctx context.Context, r *running, clients bool) error {
+	if !clients && !r.ring.OldSecrets() {
 		return nil
 	}
-	all, err := r.db.Replicas(ctx)
+	all, err := r.db.ReplicasSince(ctx, time.Unix(0, r.tier.Now()).Add(-secretsKept))
 	if err != nil {
 		return err
 	}
-	if !haveNoOther(all, r.config.secrets.Fingerprints(), time.Unix(0, r.tier.Now()).Add(-secretsKept)) {
+	if !haveNoOther(all, r.config.secrets.Fingerprints()) {
 		return nil
 	}
 	if err := oauth.ForgetSecrets(ctx, r.db, r.actor(), r.config.secrets); err != nil {
@@ -38,12 +38,12 @@ func forgetSecrets(ctx context.Context, r *running) error {
 	return keys.ForgetSecrets(ctx, r.db, r.actor(), r.config.secrets)
 }
 
-// haveNoOther reports whether all replicas seen since a time say which secrets they have, and have none but those given.
-func haveNoOther(all []store.Replica, given []string, since time.Time) bool {
+// haveNoOther reports whether all replicas say which secrets they have, and have none but those given. Of a list that is cut nobody knows.
+func haveNoOther(all []store.Replica, given []string) bool {
+	if len(all) == 0 || len(all) >= store.MaxReplicas {
+		return false
+	}
 	for _, r := range all {
-		if r.Seen.Before(since) {
-			continue
-		}
 		other := func(name string) bool { return !slices.Contains(given, name) }
 		if len(r.Vitals.Secrets) == 0 || slices.ContainsFunc(r.Vitals.Secrets, other) {
 			return false

@@ -32,8 +32,8 @@ func newRootCommand(environ []string) *cobra.Command {
 	root.PersistentFlags().Bool("json", false, "print JSON")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused(err) })
 	markMisuse(root)
-	root.Long = root.Short + ".\n\nThe exit status is 0 when it is done, 1 when it failed, and 2 when nothing was tried: the configuration, or the command line, is\n" +
-		"refused. Commands whose status says more tell so."
+	root.Long = root.Short + ".\n\nThe exit status is 0 when it is done, 1 when it failed, and 2 when the configuration is refused, or there is no such command,\n" +
+		"flag or argument. Commands whose status says more tell so."
 	return root
 }
 

@@ -222,8 +222,13 @@ func keepKeys(ctx context.Context, r *running, log *slog.Logger) error {
 	}
 	ticker := time.NewTicker(keysEvery)
 	defer ticker.Stop()
+	var looked time.Time // at the secrets of clients
 	for {
-		upkeepKeys(ctx, r, log)
+		clients := time.Since(looked) >= secretsKept
+		upkeepKeys(ctx, r, log, clients)
+		if clients {
+			looked = time.Now()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -233,7 +238,7 @@ func keepKeys(ctx context.Context, r *running, log *slog.Logger) error {
 	}
 }
 
-func upkeepKeys(ctx context.Context, r *running, log *slog.Logger) {
+func upkeepKeys(ctx context.Context, r *running, log *slog.Logger, clients bool) {
 	if _, err := r.tier.Fresh(); err != nil {
 		return // the store's clock is not known
 	}
@@ -241,7 +246,7 @@ func upkeepKeys(ctx context.Context, r *running, log *slog.Logger) {
 	defer cancel()
 	err := keys.Upkeep(ctx, r.db, r.ring, r.actor(), time.Unix(0, r.tier.Now()))
 	if err == nil {
-		err = forgetSecrets(ctx, r)
+		err = forgetSecrets(ctx, r, clients)
 	}
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		log.Warn("upkeep of the key ring", "err", err)

@@ -29,6 +29,7 @@ func FindSubject(ctx context.Context, db SubjectStore, who string) (Subject, err
 		if !errors.Is(err, store.ErrNotFound) {
 			return ofUser(&user), err
 		}
+		return ofClient(ctx, db, who) // not a user whose name looks like the id of one who was deleted
 	}
 	_, errClient := db.Client(ctx, who)
 	user, errUser := db.UserByName(ctx, store.FoldUsername(who))
@@ -45,7 +46,20 @@ func FindSubject(ctx context.Context, db SubjectStore, who string) (Subject, err
 	case errUser == nil:
 		return ofUser(&user), nil
 	}
-	return Subject{who, "nobody who is known: there is no user of that id or name, and no client of that id"}, nil
+	return Subject{who, nobody}, nil
+}
+
+const nobody = "nobody who is known: there is no user of that id or name, and no client of that id"
+
+func ofClient(ctx context.Context, db SubjectStore, id string) (Subject, error) {
+	_, err := db.Client(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Subject{id, nobody}, nil
+	case err != nil:
+		return Subject{}, err
+	}
+	return Subject{id, fmt.Sprintf("client %q", id)}, nil
 }
 
 func ofUser(user *store.User) Subject {

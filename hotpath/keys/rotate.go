@@ -203,6 +203,9 @@ func successor(key *store.Key, secrets Secrets, now time.Time, all []store.Key) 
 func RotateStored(ctx context.Context, db Store, actor store.Actor, secrets Secrets, alg Alg, now time.Time, r Rotation) ([]store.Key, error) {
 	var changed []store.Key
 	err := change(ctx, db, actor, "keys.rotate", func(all []store.Key) (_ []store.Key, err error) {
+		if err := opensCurrent(all, secrets); err != nil {
+			return nil, err
+		}
 		changed, err = Rotate(all, secrets, alg, now, r)
 		return changed, err
 	})
@@ -210,6 +213,22 @@ func RotateStored(ctx context.Context, db Store, actor store.Actor, secrets Secr
 		return nil, err
 	}
 	return changed, nil
+}
+
+// opensCurrent refuses secrets that open none of the keys in use: no server of the ring could use what they seal. [ErrSealed].
+func opensCurrent(all []store.Key, secrets Secrets) error {
+	var fault error
+	for _, key := range all {
+		if !slices.Contains(stocked[:], key.State) {
+			continue
+		}
+		_, err := unseal(&key, secrets)
+		if err == nil {
+			return nil
+		}
+		fault = fmt.Errorf("%s key %s (%s): %w", key.Use, key.ID, key.State, err)
+	}
+	return fault
 }
 
 // Retire is the retiring keys whose last token is dead, as retired.

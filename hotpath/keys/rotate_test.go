@@ -374,6 +374,18 @@ func TestUpkeepCompletesARingThatCannotSign(t *testing.T) {
 	}
 }
 
+// A shell with another secret than the servers' makes nothing that they could not open.
+func TestRotationWithAnotherSecretIsRefused(t *testing.T) {
+	db := &memory{keys: complete(t, secrets(t, oldText), ES256)}
+	_, err := RotateStored(t.Context(), db, store.Actor{}, secrets(t, newText), ES256, now.Add(time.Minute), Rotation{Emergency: true})
+	if !errors.Is(err, ErrSealed) || len(db.actions) > 0 {
+		t.Errorf("got %v and %v, want ErrSealed and nothing done", err, db.actions)
+	}
+	if _, err := RotateStored(t.Context(), db, store.Actor{}, secrets(t, newText+","+oldText), ES256, now.Add(time.Minute), Rotation{Emergency: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 // While OAUTH2_JWT_SECRET is changed, a replica with the old one alone makes keys: one that has both seals them, so that the old one can go.
 func TestUpkeepSealsWhatOthersMade(t *testing.T) {
 	db := &memory{keys: complete(t, secrets(t, oldText), ES256)}

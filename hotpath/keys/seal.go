@@ -45,7 +45,10 @@ func Surplus(keys []store.Key, secrets Secrets) []store.Key {
 	for _, key := range keys {
 		next := key.Clone()
 		maps.DeleteFunc(next.Seals, func(name string, _ []byte) bool { return !slices.Contains(given, name) })
-		if len(next.Seals) > 0 && len(next.Seals) < len(key.Seals) {
+		if len(next.Seals) == len(key.Seals) {
+			continue
+		}
+		if _, err := unseal(&next, secrets); err == nil { // else the key would be lost
 			bare = append(bare, next)
 		}
 	}

@@ -91,6 +91,9 @@ func TestSurplusIsWhatNobodyNeeds(t *testing.T) {
 	sealed := Missing(keys, both)
 	f("both are given", sealed, both, 0)
 	bare := f("the old one is gone", sealed, young, len(sealed))
+	damaged := sealed[0].Clone()
+	damaged.Seals[young.Fingerprints()[0]][0] ^= 1
+	f("the seal that would be left is damaged", []store.Key{damaged}, young, 0)
 	ring(t, young, ES256, bare)
 	if err := NewRing(old, ES256).Replace(bare); !errors.Is(err, ErrSealed) {
 		t.Errorf("the old secret opens them: %v", err)

@@ -54,18 +54,23 @@ func (s Secrets) ResealText(owner string, sealed []byte) ([]byte, error) {
 	return s.SealText(owner, text)
 }
 
-// BareText is the text sealed anew where it has more seals than there are secrets; nil where it has not. As with keys ([Surplus]), what
+// BareText is the text sealed anew where it has a seal of a secret that is not given; nil where it has none. As with keys ([Surplus]), what
 // older secrets open is gone then. [ErrText].
 func (s Secrets) BareText(owner string, sealed []byte) ([]byte, error) {
 	text, err := s.OpenText(owner, sealed)
 	if err != nil {
 		return nil, err
 	}
-	bare, err := s.SealText(owner, text)
-	if err != nil || len(bare) >= len(sealed) {
-		return nil, err
+	left := len(sealed)
+	for _, one := range s.all() {
+		if _, ok := one.openText(owner, sealed); ok {
+			left -= minSealBytes + len(text)
+		}
 	}
-	return bare, nil
+	if left == 0 {
+		return nil, nil
+	}
+	return s.SealText(owner, text)
 }
 
 // openText opens the seal of this secret. How many there are is not written: their common length tells, and the seal itself is the proof.

@@ -79,6 +79,10 @@ func TestBareTextIsForTheGivenAlone(t *testing.T) {
 			t.Errorf("got %d bytes, %v, want nothing to do", len(again), err)
 		}
 	}
+	third := secrets(t, newText+","+strings.Repeat("third", 8))
+	if bare, err := third.BareText("app", sealed); err != nil || bare == nil {
+		t.Errorf("got %d bytes, %v: as many seals as secrets, one of them of another", len(bare), err)
+	}
 	if _, err := young.BareText("other", sealed); !errors.Is(err, ErrText) {
 		t.Errorf("got %v of another owner", err)
 	}
