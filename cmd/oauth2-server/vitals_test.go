@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -60,6 +61,14 @@ func TestWindowIsTheLastMinute(t *testing.T) {
 	now := w.sample(set.WritePrometheus)
 	if now.logins["wrong"] != 1 || len(now.counts) != 0 || len(now.queries.vitals()) != 0 || now.denySet != 7 {
 		t.Errorf("what was a minute ago is counted still: %+v", now)
+	}
+}
+
+// The share that lies exactly under a bound is under it.
+func TestQuantileIsTheLeastBound(t *testing.T) {
+	h := histogram{under: map[float64]float64{.001: 50, .01: 99, .1: 100, math.Inf(1): 100}}
+	if p50, p99 := h.quantile(.5), h.quantile(.99); p50 != 1 || p99 != 10 {
+		t.Errorf("got %v and %v ms, want 1 and 10", p50, p99)
 	}
 }
 
@@ -135,6 +144,13 @@ func TestReadCgroup(t *testing.T) {
 		"sys/fs/cgroup/a.slice/memory.max":           holds("max\n"),
 		"sys/fs/cgroup/a.slice/b.service/memory.max": holds("1073741824\n"),
 	}, cgroup{quota: .5, memory: 1 << 30, periods: 10, throttled: 1})
+	f("version 2, its own is the tightest", fstest.MapFS{
+		"proc/self/cgroup":                           holds("0::/a.slice/b.service\n"),
+		"sys/fs/cgroup/a.slice/cpu.max":              holds("200000 100000\n"),
+		"sys/fs/cgroup/a.slice/b.service/cpu.max":    holds("50000 100000\n"),
+		"sys/fs/cgroup/a.slice/memory.max":           holds("2147483648\n"),
+		"sys/fs/cgroup/a.slice/b.service/memory.max": holds("1073741824\n"),
+	}, cgroup{quota: .5, memory: 1 << 30})
 	f("version 2, no bounds", fstest.MapFS{
 		"proc/self/cgroup":         holds("0::/x\n"),
 		"sys/fs/cgroup/x/cpu.max":  holds("max 100000\n"),
@@ -175,9 +191,9 @@ func TestProcessorShares(t *testing.T) {
 	if used, collecting, throttled := w.shares(cpuSample{at: at, used: 3}, 2); used != 0 || collecting != 0 || throttled != 0 {
 		t.Errorf("got %v %v %v of one sample", used, collecting, throttled)
 	}
-	used, collecting, throttled := w.shares(cpuSample{at: at.Add(10 * time.Second), used: 13, collecting: 1, busy: 10, periods: 100, throttled: 25}, 2)
-	if used != .5 || collecting != .1 || throttled != .25 {
-		t.Errorf("got %v %v %v, want 0.5 0.1 0.25", used, collecting, throttled)
+	used, collecting, throttled := w.shares(cpuSample{at: at.Add(10 * time.Second), used: 13, collecting: 1, busy: 8, periods: 100, throttled: 25}, 2)
+	if used != .5 || collecting != .125 || throttled != .25 {
+		t.Errorf("got %v %v %v, want 0.5 0.125 0.25", used, collecting, throttled)
 	}
 	for range 3 * windowSamples {
 		at = at.Add(5 * time.Second)

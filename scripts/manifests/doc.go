@@ -10,6 +10,8 @@
 //	network_test.go    which ports are open, evictions, bounds of Redis
 //	server_test.go     what the binary says to its variables and paths
 //	chart_test.go      the chart against the base, its schema, lint
+//	isolation_test.go  what the network policies let in and out
+//	rollout_test.go    where replicas lie, how they are taken away, what runs before them
 //	rules_test.go      the copies of the alert rules
 //	compose_test.go    the Compose files
 package manifests

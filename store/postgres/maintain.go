@@ -47,7 +47,7 @@ func (db *DB) Prune(ctx context.Context, kinds ...string) (done []store.Kept, er
 			return err
 		}
 		done, err = r.all(kinds)
-		return errors.Join(err, r.release())
+		return errors.Join(err, releaseMaintenance(ctx, conn))
 	})
 	return done, err
 }
@@ -60,17 +60,7 @@ type pruner struct {
 	ahead error     // why not all partitions of the days ahead are there
 }
 
-// release gives the lock back at once: the end of the connection does it only when the server has noticed that, and who runs right
-// after would be told that another is at it.
-func (r *pruner) release() error {
-	if r.conn.IsClosed() {
-		return nil
-	}
-	_, err := r.conn.Exec(r.ctx, "select pg_advisory_unlock($1)", int64(maintainLock))
-	return err
-}
-
-// pruner takes the lock, which the end of the connection gives back at the latest.
+// pruner takes the lock. See [releaseMaintenance].
 func (db *DB) pruner(ctx context.Context, conn *pgx.Conn) (*pruner, error) {
 	if err := takeMaintenance(ctx, conn, cmp.Or(db.hungAfter, hungAfter)); err != nil {
 		return nil, err
@@ -100,6 +90,16 @@ func takeMaintenance(ctx context.Context, conn *pgx.Conn, patience time.Duration
 		}
 	}
 	return nil
+}
+
+// releaseMaintenance gives the lock back at once: the end of the connection does it only when the server has noticed that, and who runs
+// right after would be told that another is at it.
+func releaseMaintenance(ctx context.Context, conn *pgx.Conn) error {
+	if conn.IsClosed() {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "select pg_advisory_unlock($1)", int64(maintainLock))
+	return err
 }
 
 // all prunes the kinds, each within its share of the time that is left. Partitions come first, whatever else fails: without them

@@ -80,7 +80,7 @@ func preparePartitions(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	return partitionsAhead(ctx, conn)
+	return errors.Join(partitionsAhead(ctx, conn), releaseMaintenance(ctx, conn))
 }
 
 // past is the partitions to drop: those that have outlived their last token by keep. One whose detaching was begun comes first:

@@ -41,7 +41,7 @@ func (db *DB) Seed(ctx context.Context, from, to time.Time, next func() (row sto
 		if err != nil {
 			return fmt.Errorf("copy tokens: %w", err)
 		}
-		return nil
+		return releaseMaintenance(ctx, conn)
 	})
 }
 
