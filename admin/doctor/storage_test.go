@@ -141,10 +141,12 @@ func TestDatabaseFindings(t *testing.T) {
 		{"lock of a prepared transaction", nil, inside(func(s *store.Inspection) {
 			s.Waits = []store.LockWait{{Waited: lockWaited, Application: "oauth2-server/1", PID: 8, HolderApp: "unnamed"}}
 		}), "database.lock_wait", Warning, "(pid 0, state hidden), whose transaction is hidden from us"},
-		{"lock that is held", inside(func(s *store.Inspection) {
-			s.Locks = []store.Lock{{PID: 9, Application: "psql", State: "idle in transaction", Table: "clients", Mode: "AccessExclusiveLock", Held: lockWaited - 1, Verb: "LOCK"}}
-		}), inside(func(s *store.Inspection) { s.Locks[0].Held++ }), "database.lock_held", Warning,
-			"psql (pid 9, idle in transaction) has the AccessExclusiveLock on clients; its transaction is 1s old; its last statement is a lock"},
+		{
+			"lock that is held", inside(func(s *store.Inspection) {
+				s.Locks = []store.Lock{{PID: 9, Application: "psql", State: "idle in transaction", Table: "clients", Mode: "AccessExclusiveLock", Held: lockWaited - 1, Verb: "LOCK"}}
+			}), inside(func(s *store.Inspection) { s.Locks[0].Held++ }), "database.lock_held", Warning,
+			"psql (pid 9, idle in transaction) has the AccessExclusiveLock on clients; its transaction is 1s old; its last statement is a lock",
+		},
 		{"lock that is held for long", nil, inside(func(s *store.Inspection) {
 			s.Locks = []store.Lock{{PID: 9, Held: lockWaitedBad}}
 		}), "database.lock_held", Critical, "5s"},

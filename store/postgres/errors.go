@@ -113,7 +113,7 @@ func failedStep(err error) string {
 // attempts is why each address was not connected to. pgx joins them.
 func attempts(refused *pgconn.ConnectError) []error {
 	inner := refused.Unwrap()
-	if joined, ok := inner.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost alone
+	if joined, ok := inner.(interface{ Unwrap() []error }); ok { // the outermost alone
 		return joined.Unwrap()
 	}
 	return []error{inner}
