@@ -41,9 +41,24 @@ func TestCommandsOfAllServers(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", platform, got, want)
 		}
 	}
-	f(store.PlatformKubernetes, "kubectl -n oauth2-server logs deploy/oauth2-server")
+	f(store.PlatformKubernetes, "kubectl -n oauth2-server logs -l app=oauth2-server --prefix --max-log-requests=50")
 	f(store.PlatformSystemd, "journalctl -u oauth2-server -n 100 --no-pager")
 	f(store.PlatformProcess, "look at the log of oauth2-server")
+}
+
+// A database that did not come with the server has no pod of ours.
+func TestCommandsOfAnotherPostgres(t *testing.T) {
+	f := func(host, want string) {
+		t.Helper()
+		facts := healthy().on(store.PlatformKubernetes)
+		facts.DatabaseWay = []store.Reach{{Host: host}}
+		if got := facts.commands(nil).postgresLog; got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+	f("db.example.com:5432", "look at the log of Postgres")
+	f("postgres:5432", "kubectl -n oauth2-server logs postgres-0 --tail=100")
+	f("postgres.oauth2-server.svc:5432", "kubectl -n oauth2-server logs postgres-0 --tail=100")
 }
 
 func TestClientOfRedis(t *testing.T) {
@@ -59,6 +74,7 @@ func TestClientOfRedis(t *testing.T) {
 	f("", odd+":6379", "redis-cli -h HOST -p 6379")
 	f("", odd, "redis-cli -s SOCKET")
 	f(store.PlatformCompose, "redis:6379", "docker compose exec redis redis-cli -h redis -p 6379")
+	f(store.PlatformKubernetes, "cache.example.com:6379", "redis-cli -h cache.example.com -p 6379") // not the one of ours
 	f(store.PlatformKubernetes, "redis:6379", "kubectl -n oauth2-server exec deploy/redis -- redis-cli -h redis -p 6379")
 }
 
