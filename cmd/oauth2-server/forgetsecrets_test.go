@@ -145,3 +145,35 @@ func TestSealsGoWhenNobodyNeedsThem(t *testing.T) {
 		t.Error("the replicas are asked though nothing is left to do")
 	}
 }
+
+// A client that a shell with both secrets made when the keys were bare already is seen by the look at clients, which the ring does not call for.
+func TestSealsOfALateClientGo(t *testing.T) {
+	f := newForgetting(t)
+	f.has(0, f.r.config.secrets)
+	f.want("nobody has it", "client", "keys.forget_secrets")
+	both, err := keys.ParseSecrets(newTestSecret + "," + testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := store.Client{ID: "late", AuthMethod: store.AuthClientSecretJWT, Grants: []string{"client_credentials"}, Scopes: []string{"read"}}
+	if late.SealedSecret, err = both.SealText(late.ID, "the secret of late"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.CreateClient(t.Context(), store.Actor{}, late); err != nil {
+		t.Fatal(err)
+	}
+	f.want("the ring calls for nothing")
+	if err := forgetSecrets(t.Context(), f.r, true); err != nil {
+		t.Fatal(err)
+	}
+	client, err := f.Client(t.Context(), late.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.old.OpenText(late.ID, client.SealedSecret); err == nil {
+		t.Error("the old secret opens that of the client")
+	}
+	if text, err := f.r.config.secrets.OpenText(late.ID, client.SealedSecret); err != nil || text != "the secret of late" {
+		t.Errorf("got %q, %v by the new secret", text, err)
+	}
+}

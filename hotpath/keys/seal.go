@@ -18,7 +18,7 @@ var errDamaged = errors.New("is damaged")
 
 // Missing is the keys that lack a seal of the first secret and that another of
 // the secrets opens, with that seal added. With it the old secret can be dropped; the old
-// seals stay, so that replicas which have only the old secret keep working meanwhile.
+// seals stay, so that replicas which have only the old secret keep working meanwhile, until [ForgetSecrets].
 func Missing(keys []store.Key, secrets Secrets) []store.Key {
 	var resealed []store.Key
 	first := &secrets.all()[0]
